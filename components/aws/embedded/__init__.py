@@ -1,0 +1,51 @@
+"""The embedded AWS: SageMaker training jobs that really run, on this machine, without an account.
+
+    async with serve(images={"my-image:latest": "python train.py"}) as cloud:
+        ...  # any AWS SDK, with cloud.environment in its environment
+
+One port on loopback answers every service: SageMaker and CloudWatch Logs are our own, the rest (S3, STS, …) is moto
+behind the same door. Jobs run as subprocesses of this process and never outlive it; nothing is kept unless asked.
+Requests are not authenticated: whoever may open a loopback connection on this machine may use it.
+
+This module stays import-light: the local algorithm images are started from within this package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from components.aws.embedded.cloud import Call, Cloud
+from components.aws.embedded.faults import Fault
+
+__all__ = ["Call", "Cloud", "Fault", "serve"]
+
+
+@asynccontextmanager
+async def serve(
+    port: int = 0,
+    images: Mapping[str, str] | None = None,
+    s3: Path | None = None,
+    *,
+    faults: bool = False,
+    grace: float = 120.0,
+    capacity: int = 32,
+) -> AsyncIterator[Cloud]:
+    """Run an embedded AWS on 127.0.0.1 for the length of the block.
+
+    `port`: 0 takes a free one. `images`: image name (full URI, or repository with or without tag, without registry) →
+    the command that stands for it, split as a shell would but run without one, exactly as given, in the folder where
+    this process was started. `s3`: a folder whose sub-folders are buckets; read at the start, written back at the end.
+    `faults`: allows `cloud.faults` and the control routes under `/_embedded`, for tests. `grace`: seconds from SIGTERM
+    to SIGKILL when a job is stopped (AWS: 120). `capacity`: how many jobs run at a time; more wait in `Starting`.
+
+    Raises RuntimeError when the `local` extra is not installed, OSError when the port is taken, ValueError when an
+    image's command is empty. S3 is process-wide (moto keeps it in globals): servers that run in one process at the same
+    time share their buckets, which are dropped when the last of them ends.
+    """
+    from components.aws.embedded.server import Settings, running
+
+    settings = Settings(port, images or {}, s3, faults, grace, capacity)
+    async with running(settings) as cloud:
+        yield cloud

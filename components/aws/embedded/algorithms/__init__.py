@@ -1,0 +1,1 @@
+"""Local stand-ins for SageMaker's built-in algorithm images."""

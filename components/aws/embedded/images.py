@@ -1,0 +1,100 @@
+"""Which local command stands for which container image: the only place that commands come from.
+
+A request names an image, never a command; an image that is not in the table can't run. AWS starts an image as
+`<image> train`; the built-in algorithms get that argument, a command of the user's own is run exactly as given.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from components.aws.embedded.errors import ApiError, invalid
+
+_PACKAGE = __name__.rpartition(".")[0]
+_REGISTRY = re.compile(r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/(.+)")
+_ALGORITHMS = {"kmeans:1": "kmeans", "kmeans:latest": "kmeans"}
+
+# As AWS's k-means declares them, but for the optional `epoch=…`: the local algorithm reports every epoch's msd.
+METRICS: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "kmeans": (
+        ("train:msd", r"#quality_metric: host=\S+, (?:epoch=\S+, )?train msd <loss>=(\S+)"),
+        ("train:progress", r"#progress_metric: host=\S+, completed (\S+) %"),
+        ("train:throughput", r"#throughput_metric: host=\S+, train throughput=(\S+) records/second"),
+        ("test:msd", r"#quality_metric: host=\S+, test msd <loss>=(\S+)"),
+        ("test:ssd", r"#quality_metric: host=\S+, test ssd <loss>=(\S+)"),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What to run instead of an image."""
+
+    argv: tuple[str, ...]
+    """The first is an absolute path."""
+    algorithm: str = ""
+    """The built-in algorithm's name; empty for a command of the user's own."""
+    path: str = ""
+    """A folder that the command's Python must find modules in; empty for the user's own."""
+
+
+class Images:
+    """The table. Raises ValueError for a command that is empty or not to be found on this machine."""
+
+    def __init__(self, commands: Mapping[str, str]) -> None:
+        self._commands = {image: _own(image, line) for image, line in commands.items()}
+
+    def command(self, image: str, role: str) -> Command:
+        """What stands for `image`. Raises `ApiError` in AWS's words, and how to map the image, if nothing does."""
+        match = _REGISTRY.fullmatch(image)
+        repository = match[3] if match else image
+        for name in (image, repository, repository.partition("@")[0].partition(":")[0]):
+            if name in self._commands:
+                return self._commands[name]
+        if match and repository in _ALGORITHMS:
+            return _builtin(_ALGORITHMS[repository])
+        raise _unknown(image, match, role)
+
+
+def _own(image: str, line: str) -> Command:
+    argv = shlex.split(line)
+    if not argv:
+        raise ValueError(f"the command for image {image!r} is empty")
+    # Looked up once and here: a job's own PATH has no say in what is run.
+    program = shutil.which(argv[0], path=search_path())
+    if program is None:
+        raise ValueError(f"the command for image {image!r} is not on this machine: {argv[0]}")
+    return Command((str(Path(program).absolute()), *argv[1:]))
+
+
+def _builtin(algorithm: str) -> Command:
+    module = f"{_PACKAGE}.algorithms.{algorithm}"
+    root = Path(__file__).parents[_PACKAGE.count(".") + 1]
+    return Command((sys.executable, "-m", module, "train"), algorithm, str(root))
+
+
+def search_path() -> str:
+    """Where programs are looked for: beside our own interpreter first, so that `python` means the same one."""
+    return os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+
+
+def _unknown(image: str, match: re.Match[str] | None, role: str) -> ApiError:
+    hint = f"(Embedded cloud: no local command stands for this image; map one with images={{{image!r}: 'python …'}}.)"
+    if match is None:
+        return invalid(
+            f"Invalid image URI {image}. Please provide a valid Amazon Elastic Container Registry path of the"
+            f" Docker image to run. {hint}"
+        )
+    repository = re.split("[:@]", match[3])[0]
+    return invalid(
+        f"Cannot find repository: {repository} in registry ID: {match[1]} Please check if your ECR repository and"
+        f" image exist and role {role} has proper pull permissions for SageMaker: ecr:BatchCheckLayerAvailability,"
+        f" ecr:BatchGetImage, ecr:GetDownloadUrlForLayer {hint}"
+    )

@@ -1,0 +1,138 @@
+"""What a request is: which service and operation it means, from which region; and whether a browser sent it."""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import IO, Any
+from urllib.parse import parse_qs, urlsplit
+
+from aiohttp import hdrs, web
+
+from components.aws.embedded.cloud import REGION
+from components.aws.embedded.errors import ApiError
+
+JSON_BYTES = 8 * 1024**2
+"""The most that a request to SageMaker or Logs may hold; AWS takes less."""
+OBJECT_BYTES = 5 * 1024**3
+"""The most that any request may hold: S3's limit for one PUT."""
+_IN_MEMORY = 16 * 1024**2
+_TARGETS = {"SageMaker": "sagemaker", "Logs_20140328": "logs"}
+_SCOPE = re.compile(r"Credential=[^/]*/\d{8}/([a-z0-9-]+)/([a-z0-9-]+)/aws4_request")
+_LOOPBACK = re.compile(r"(.+\.)?localhost|127(\.\d{1,3}){3}|\[::1\]")
+_S3_NAMES = {
+    ("GET", 2): "GetObject",
+    ("PUT", 2): "PutObject",
+    ("HEAD", 2): "HeadObject",
+    ("DELETE", 2): "DeleteObject",
+    ("GET", 1): "ListObjects",
+    ("PUT", 1): "CreateBucket",
+    ("HEAD", 1): "HeadBucket",
+    ("DELETE", 1): "DeleteBucket",
+    ("GET", 0): "ListBuckets",
+}
+# A query parameter that makes another operation of the request.
+_S3_QUERIES = {
+    ("POST", "uploads"): "CreateMultipartUpload",
+    ("PUT", "partNumber"): "UploadPart",
+    ("POST", "uploadId"): "CompleteMultipartUpload",
+    ("DELETE", "uploadId"): "AbortMultipartUpload",
+    ("POST", "delete"): "DeleteObjects",
+    ("GET", "list-type"): "ListObjectsV2",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Inbound:
+    """One request, understood."""
+
+    service: str
+    operation: str
+    region: str
+    body: Mapping[str, Any]
+    """The JSON body of our own services; for the others what the journal shows."""
+    content: IO[bytes] | None = None
+    """The body for moto; None when SageMaker or Logs is meant."""
+
+
+def refusal(request: web.BaseRequest) -> str:
+    """Why this request is not even looked at; empty if it is welcome.
+
+    The port is open to every process of this machine, and so to every web page its browser shows. A page can't set
+    what it gives away about itself: `Origin`, `Sec-Fetch-Site`, and the host that it was led to (DNS rebinding).
+    """
+    host = request.headers.get(hdrs.HOST, "").lower()
+    name = re.sub(r":\d+$", "", host).removeprefix("stream-")
+    if not _LOOPBACK.fullmatch(name):
+        return f"host {host!r} is not a loopback name"
+    if hdrs.ORIGIN in request.headers:
+        return "requests of web pages are refused"
+    if request.headers.get("Sec-Fetch-Site", "none") != "none":
+        return "requests of web pages are refused"
+    return ""
+
+
+async def read(request: web.BaseRequest) -> Inbound:
+    """Read and understand a request. Raises `ApiError`."""
+    scope = _SCOPE.search(request.headers.get(hdrs.AUTHORIZATION, ""))
+    region, service = (scope[1], scope[2]) if scope else (REGION, "")
+    prefix, _, operation = request.headers.get("X-Amz-Target", "").rpartition(".")
+    if prefix in _TARGETS:
+        return Inbound(_TARGETS[prefix], operation, region, await _json(request))
+    content = await _content(request, OBJECT_BYTES)
+    form = _form(request, content)
+    service = service or ("sts" if "Action" in form else "s3")
+    name = operation or form.get("Action") or _s3_operation(request)
+    shown = form or {"method": request.method, "target": request.raw_path}
+    return Inbound(service, name, region, shown, content)
+
+
+async def _json(request: web.BaseRequest) -> dict[str, Any]:
+    with await _content(request, JSON_BYTES) as content:
+        try:
+            body = json.loads(content.read() or b"{}")
+        except ValueError as error:
+            raise ApiError("SerializationException", f"the body is no JSON: {error}") from error
+    if not isinstance(body, dict):
+        raise ApiError("SerializationException", "the body is no JSON object")
+    return body
+
+
+async def _content(request: web.BaseRequest, most: int) -> IO[bytes]:
+    """The body; a large one lies on disk. The caller closes it."""
+    if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue":
+        # aiohttp answers this in its router, which we do without, because it rewrites paths that are object keys.
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0
+    with ExitStack() as undo:
+        content = undo.enter_context(tempfile.SpooledTemporaryFile(_IN_MEMORY))
+        async for chunk in request.content.iter_any():
+            content.write(chunk)
+            if content.tell() > most:
+                raise ApiError("RequestEntityTooLargeException", f"more than {most} bytes", 413)
+        content.seek(0)
+        undo.pop_all()
+    return content
+
+
+def _form(request: web.BaseRequest, content: IO[bytes]) -> dict[str, str]:
+    """The fields of a request in AWS's query protocol; empty for any other."""
+    if not request.headers.get(hdrs.CONTENT_TYPE, "").startswith("application/x-www-form-urlencoded"):
+        return {}
+    text = content.read(JSON_BYTES).decode(errors="replace")
+    content.seek(0)
+    return {name: values[0] for name, values in parse_qs(text).items()}
+
+
+def _s3_operation(request: web.BaseRequest) -> str:
+    parts = urlsplit(request.raw_path)
+    query = parse_qs(parts.query, keep_blank_values=True)
+    for (method, name), operation in _S3_QUERIES.items():
+        if method == request.method and name in query:
+            return operation
+    depth = len([part for part in parts.path.lstrip("/").split("/", 1) if part])
+    return _S3_NAMES.get((request.method, depth), f"{request.method} {parts.path}")

@@ -1,0 +1,114 @@
+"""Puts the parts together, listens, and takes everything down again in order."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import tempfile
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from components.aws.embedded import folder, samples
+from components.aws.embedded.app import App
+from components.aws.embedded.cloud import Cloud, Journal
+from components.aws.embedded.execution import Site, execute
+from components.aws.embedded.faults import Faults
+from components.aws.embedded.front import Front
+from components.aws.embedded.guardian import Guardian
+from components.aws.embedded.images import Images
+from components.aws.embedded.logs import Logs
+from components.aws.embedded.objects import Objects
+from components.aws.embedded.records import TrainingJob
+from components.aws.embedded.training import Training
+
+HOST = "127.0.0.1"
+CLOSING_SECONDS = 0.25
+"""How long answers under way may take once the server ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The arguments of `serve`, where they are explained."""
+
+    port: int
+    images: Mapping[str, str]
+    s3: Path | None
+    faults: bool
+    grace: float
+    capacity: int
+
+
+class _Jobs:
+    """Owns the tasks of running jobs."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """Kill what runs, and wait until it is gone."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Cloud]:
+    """See `serve`."""
+    for module in ("moto", "flask", "flask_cors", "sklearn"):
+        if importlib.util.find_spec(module) is None:
+            raise RuntimeError(f"the embedded AWS needs {module}: pip install 'kfp-runner[local]'")
+    images = Images(settings.images)
+    faults, journal = Faults(settings.faults), Journal()
+    async with AsyncExitStack() as stack:
+        root = stack.enter_context(
+            tempfile.TemporaryDirectory(prefix="kfp-runner-aws-", ignore_cleanup_errors=True)
+        )
+        front = Front()
+        stack.push_async_callback(front.close)
+        objects, logs = Objects(front), Logs(faults)
+        samples.register(objects)
+        if settings.s3 is not None:
+            await folder.load(settings.s3, objects)
+            stack.push_async_callback(_keep, settings.s3, objects)
+        guardian = stack.enter_context(Guardian())
+        jobs = _Jobs()
+        stack.push_async_callback(jobs.close)
+        places = asyncio.Semaphore(settings.capacity)
+        cloud_variables: dict[str, str] = {}
+        site = Site(Path(root), objects, logs.store, cloud_variables, settings.grace, places, guardian)
+
+        def start(job: TrainingJob) -> None:
+            jobs.start(execute(job, site))
+
+        app = App(Training(objects, images, start), logs, front, objects, faults, journal)
+        url = await _listen(app, settings.port, stack)
+        cloud = Cloud(url, faults, journal)
+        cloud_variables |= cloud.environment
+        yield cloud
+
+
+async def _listen(app: App, port: int, stack: AsyncExitStack) -> str:
+    """Open the port; return its URL. Raises OSError when it is taken."""
+    app.warm_up()
+    stack.push_async_callback(app.close)
+    runner = web.ServerRunner(web.Server(app.handle, access_log=None), shutdown_timeout=CLOSING_SECONDS)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    await web.TCPSite(runner, HOST, port).start()
+    _, actual = runner.addresses[0][:2]
+    return f"http://{HOST}:{actual}"
+
+
+async def _keep(path: Path, objects: Objects) -> None:
+    await folder.save(path, objects, {(samples.BUCKET, key) for key in samples.KEYS})

@@ -1,0 +1,1 @@
+"""Amazon SageMaker's managed jobs as components."""

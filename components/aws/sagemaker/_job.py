@@ -1,0 +1,228 @@
+"""A SageMaker job of any kind behind the engine's five verbs."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import re
+import shlex
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from components.aws import console
+from components.aws.cloudwatch import LogFeed
+from components.aws.errors import AlreadyExists, Denied, Unsupported
+from components.aws.readers import BestReader
+from components.aws.sagemaker._api import Kind
+from components.aws.sagemaker._metrics import Extractor
+from components.aws.session import Aws
+from runner.errors import NameTaken, NotFound, ServiceError, Transient
+from runner.events import Launched, LogLine, LogSummary, Metric, Notice, Phase, Status
+from runner.identity import OWNER_TAG, nth
+from runner.inputs import Outputs
+from runner.job import Ended, Feed
+
+Description = Mapping[str, Any]
+"""What Describe answers."""
+
+CLOCK_SLACK = 300.0
+"""Seconds by which our clock and the service's may differ: AWS refuses signatures that are off by more."""
+_RETRIES = 50
+"""Jobs that one step may have tried, one after the other, in one pipeline run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How to read a kind's descriptions."""
+
+    status: Callable[[Description], Status]
+    outputs: Callable[[Aws, Description], Awaitable[Outputs]]
+    metric_definitions: Callable[[Description], Sequence[Mapping[str, str]]] = lambda _: ()
+
+
+class SageMakerJob:
+    """One job. `request` is None for one that is only attached to."""
+
+    def __init__(
+        self, kind: Kind, aws: Aws, component: str, reading: Reading, name: str, request: Description | None
+    ) -> None:
+        self.kind = kind
+        self.name = name
+        self._aws = aws
+        self._component = component
+        self._reading = reading
+        self._request = dict(request or {})
+        self._attach_only = request is None
+        self._owner = next((t["Value"] for t in self._request.get("Tags", ()) if t["Key"] == OWNER_TAG), "")
+        self._chosen = not (self._owner and self._owner[:20] in name)
+        """Whether the user chose the name; a name of ours follows from the run key, and can be counted on."""
+        self._base, self._attempt = name, 1
+        self._first_sent: float | None = None
+        self._ambiguous = False
+        self._ours = False
+        self._created = 0.0
+        self._description: Description = {}
+
+    @property
+    def stop_command(self) -> str:
+        """The AWS command line's way to stop it."""
+        key = "".join(f"-{c.lower()}" if c.isupper() else c for c in self.kind.name_key).lstrip("-")
+        return f"aws sagemaker stop-{self.kind.shell} --region {self._aws.region} --{key} {shlex.quote(self.name)}"
+
+    # ── launch ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def launch(self) -> Launched:
+        """Make one attempt to submit; adopt our own job where it already is."""
+        if self._attach_only:
+            await self._describe()
+            self._ours = True
+            return self._launched(adopted=True)
+        for attempt in itertools.count(self._attempt):
+            self._attempt = attempt
+            self.name = nth(self._base, attempt, self.kind.limit)
+            try:
+                await self._create()
+            except AlreadyExists as taken:
+                if await self._adopt(taken):
+                    return self._launched(adopted=True)
+            else:
+                self._ours = True
+                return self._launched(adopted=False)
+        raise AssertionError("the count has no end")
+
+    async def _create(self) -> None:
+        self._first_sent = self._first_sent or time.time()
+        try:
+            answer = await self._call("create", **{**self._request, self.kind.name_key: self.name})
+        except Transient as error:
+            self._ambiguous = self._ambiguous or error.ambiguous
+            raise
+        except asyncio.CancelledError:
+            self._ambiguous = True  # Given up at the deadline: nobody knows whether it was carried out.
+            raise
+        self._created = _service_time(answer) - 1.0
+
+    async def _adopt(self, taken: AlreadyExists) -> bool:
+        """Attach to the job that has our name if it is ours; False asks for the next name of ours."""
+        await self._describe()
+        if not await self._is_ours():
+            raise NameTaken(
+                f"the name {self.name} is in use by a job that is not this step's, which was not touched; "
+                "choose another --job_name, or leave it blank for a generated one"
+            ) from taken
+        phase = self._reading.status(self._description).phase
+        spent = phase in {Phase.FAILED, Phase.STOPPED, Phase.STOPPING}
+        if spent and not self._chosen and self._attempt < _RETRIES:
+            return False
+        self._ours = True
+        return True
+
+    async def _is_ours(self) -> bool:
+        """By its owner tag; or, after an answer was lost, because it is what we asked for, made since we asked."""
+        if self._owner:
+            try:
+                return await self._owner_tag() == self._owner
+            except (Denied, Unsupported):
+                if not self._chosen:
+                    return True  # Nobody else comes by a name that follows from our run key.
+        made = self._description["CreationTime"].timestamp()
+        recent = self._first_sent is not None and made >= self._first_sent - CLOCK_SLACK
+        return self._ambiguous and recent and covers(self._description, self._request)
+
+    async def _owner_tag(self) -> str:
+        answer = await self._aws.call(
+            "sagemaker", "list_tags", ResourceArn=self._description[self.kind.arn_key], MaxResults=100
+        )
+        return next((str(t["Value"]) for t in answer["Tags"] if t["Key"] == OWNER_TAG), "")
+
+    def _launched(self, *, adopted: bool) -> Launched:
+        region = self._aws.region
+        links: dict[str, str] = {}
+        if not self._aws.embedded:
+            links["job"] = console.sagemaker(region, self.kind.page, self.name)
+            links["logs"] = console.logs(region, self.kind.log_group, f"{self.name}/")
+        return Launched(self.name, self._component, adopted, links, self.kind.stages)
+
+    # ── the other verbs ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def describe(self) -> Status:
+        """Read the status."""
+        await self._describe()
+        return self._reading.status(self._description)
+
+    async def stop(self) -> None:
+        """Ask for the stop. An unknown or ended job counts as stopped; one that is not ours is left alone."""
+        try:
+            if not self._ours:
+                await self._describe()
+                if not await self._is_ours():
+                    return
+            await self._call("stop", **{self.kind.name_key: self.name})
+        except NotFound:
+            return
+        except Transient:
+            raise
+        except ServiceError:
+            # SageMaker refuses the stop of an ended job, in words that change: look instead of matching them.
+            status = await self.describe()
+            if not status.phase.final and status.phase is not Phase.STOPPING:
+                raise
+
+    async def outputs(self) -> Outputs:
+        """Read what the ended job has made."""
+        return await self._reading.outputs(self._aws, self._description)
+
+    def feeds(self) -> Sequence[Feed]:
+        """Its log, with the metrics found in it."""
+        return [self.log]
+
+    async def log(self, ended: Ended) -> AsyncIterator[LogLine | Metric | Notice | LogSummary]:
+        """Follow the log; a notice that this failed calls it by this name."""
+        prefix = f"{self.name}/"
+        reader = BestReader(self._aws, self.kind.log_group, prefix)
+        feed = LogFeed(reader, lambda stream: instance(stream.removeprefix(prefix)), lambda: self._created)
+        extractor, final = Extractor(()), False
+        async for item in feed(ended):
+            yield item
+            if isinstance(item, LogLine):
+                if not final:
+                    # The description knows the metrics of built-in algorithms too, the request only the user's own.
+                    final = bool(self._description)
+                    extractor = Extractor(
+                        self._reading.metric_definitions(self._description or self._request)
+                    )
+                for metric in extractor.metrics(item):
+                    yield metric
+
+    async def _describe(self) -> None:
+        self._description = await self._call("describe", **{self.kind.name_key: self.name})
+        self._created = self._description["CreationTime"].timestamp() - 1.0
+
+    async def _call(self, verb: str, **request: Any) -> Description:  # noqa: ANN401  plain data
+        return await self._aws.call("sagemaker", self.kind.method(verb), **request)
+
+
+def covers(theirs: Any, ours: Any) -> bool:  # noqa: ANN401  plain data
+    """Say whether a description agrees with a request in every member that it repeats. The service adds and drops."""
+    if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
+        return all(covers(theirs[k], v) for k, v in ours.items() if k in theirs and v not in ("", None))
+    if isinstance(ours, list) and isinstance(theirs, list):
+        return len(ours) == len(theirs) and all(covers(t, o) for t, o in zip(theirs, ours, strict=True))
+    return bool(theirs == ours)
+
+
+def instance(stream: str) -> str:
+    """Return the instance's name of a stream: `algo-1` for `algo-1-1700000000`."""
+    return re.sub(r"-\d{6,}$", "", stream)
+
+
+def _service_time(answer: Description) -> float:
+    """Return the service's own clock, from the answer's Date header; it has whole seconds."""
+    date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
+    try:
+        return parsedate_to_datetime(date).timestamp()
+    except ValueError:
+        return time.time() - CLOCK_SLACK

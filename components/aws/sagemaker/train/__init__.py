@@ -1,0 +1,1 @@
+"""`aws.sagemaker.train`: a SageMaker training job."""

@@ -1,0 +1,249 @@
+"""The command line. Nothing here imports a cloud: help and wrong arguments are answered at once."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import runner
+from runner.errors import InputError, RunnerError
+
+if TYPE_CHECKING:
+    import argparse
+
+PROGRAM = "kfp-runner"
+
+_EPILOG = """\
+A component is named by its id, such as aws.sagemaker.train; `kfp-runner components` lists them all.
+
+  kfp-runner run aws.sagemaker.train --region eu-west-1 --role arn:... --channels '[...]' ...
+  kfp-runner run aws.sagemaker.train --local -f inputs.yaml     on the embedded cloud, no account needed
+  kfp-runner watch aws.sagemaker.train NAME --region eu-west-1  follow a job that already runs
+
+Exit codes: 0 success · 1 the job failed or was stopped · 2 wrong input, nothing was sent · 3 the service refused or
+can't be reached · 128+n ended by signal n. The last line on standard error is the reason.
+"""
+
+
+class Command(NamedTuple):
+    """A word of the command line."""
+
+    run: Callable[[Sequence[str]], int]
+    summary: str
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments
+    arguments = [a for a in arguments if a != "--debug"]
+    try:
+        return _dispatch(arguments)
+    except RunnerError as error:
+        if debug:
+            traceback.print_exc()
+        return _last_word(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        return _last_word("interrupted (Ctrl-C)", 130)
+    except BrokenPipeError:
+        return _last_word("nobody reads the output any more", 1)
+    except Exception as error:  # noqa: BLE001  the last resort: whatever it is, one clear line instead of a traceback
+        if debug:
+            traceback.print_exc()
+        hint = "" if debug else "; run again with --debug for the traceback, and please report it"
+        return _last_word(f"internal error: {type(error).__name__}: {error}{hint}", 1)
+    finally:
+        from runner.sinks.quiet import quiet_stdout
+
+        quiet_stdout()
+        if argv is None:
+            _too_late_for_signals()
+
+
+def _too_late_for_signals() -> None:
+    """All is said and done: what comes while the interpreter is taken down must not change the exit code."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _dispatch(argv: Sequence[str]) -> int:
+    if not argv or argv[0] in {"-h", "--help", "--version"}:
+        parser = _parser()
+        if not argv:
+            parser.print_help()
+            return 0
+        parser.parse_args(argv)
+    command = COMMANDS.get(argv[0])
+    if command is None:
+        raise InputError(f"there is no command {argv[0]!r}; there are: {', '.join(COMMANDS)}")
+    return command.run(argv[1:])
+
+
+def _parser() -> argparse.ArgumentParser:
+    import argparse  # The way of a step does without.
+
+    width = max(map(len, COMMANDS))
+    listed = "\n".join(f"  {name:{width}}  {command.summary}" for name, command in COMMANDS.items())
+    parser = argparse.ArgumentParser(
+        PROGRAM,
+        description=f"Run remote managed jobs with live logs, metrics and a stop that really stops.\n\ncommands:\n{listed}",
+        epilog=_EPILOG,
+        usage=f"{PROGRAM} COMMAND ... [--debug]",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        add_help=False,
+    )
+    parser.add_argument(
+        "-h", "--help", action="help", help="show this text; every command has its own --help"
+    )
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {runner.__version__}")
+    return parser
+
+
+def _last_word(text: str, code: int) -> int:
+    """Say the reason as the last line on standard error, which may be a broken pipe by now."""
+    from runner.sinks.text import printable
+
+    first, *rest = text.splitlines() or [""]
+    lines = [f"{PROGRAM}: {printable(first)}", *(f"{PROGRAM}: {printable(line)}" for line in rest)]
+    try:
+        sys.stderr.write("\n".join(lines) + "\n")
+        sys.stderr.flush()
+    except OSError:
+        sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115
+    return code
+
+
+# ── components, compile ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _components(argv: Sequence[str]) -> int:
+    import argparse
+
+    from runner import catalog
+    from runner.commands import component_help
+
+    parser = argparse.ArgumentParser(
+        f"{PROGRAM} components", description="List the components, or one's arguments."
+    )
+    parser.add_argument("component", nargs="?", help="id of a component whose arguments to show")
+    name = parser.parse_args(argv).component
+    if name:
+        print(component_help(name, catalog.load(name)))
+    else:
+        for each in catalog.ids():
+            print(f"{each:34} {catalog.load(each).summary}")
+    return 0
+
+
+def _compile(argv: Sequence[str]) -> int:
+    import argparse
+
+    from runner import catalog, manifest
+
+    parser = argparse.ArgumentParser(
+        f"{PROGRAM} compile", description="Write component.yaml and README.md of components from their specs."
+    )
+    parser.add_argument("component", nargs="*", help="ids; all components where none is given")
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; fail where a file differs from its spec"
+    )
+    parser.add_argument(
+        "--image", default=manifest.DEFAULT_IMAGE, help="image that the steps run in (%(default)s)"
+    )
+    parser.add_argument("--output", type=Path, help="folder to write to, instead of beside the component")
+    given = parser.parse_args(argv)
+    stale = []
+    for name in given.component or catalog.ids():
+        for path, text in manifest.files(name, given.image).items():
+            target = given.output.joinpath(*name.split("."), path.name) if given.output else path
+            if given.check:
+                if not target.exists() or target.read_text(encoding="utf-8") != text:
+                    stale.append(str(target))
+            else:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_text(text, encoding="utf-8")
+                print(target)
+    if stale:
+        print(f"out of step with their specs: {', '.join(stale)}; run `{PROGRAM} compile`", file=sys.stderr)
+    return 1 if stale else 0
+
+
+# ── run, watch ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _run(argv: Sequence[str]) -> int:
+    with _quick_start():
+        from runner.commands import run_command
+
+        return run_command(argv)
+
+
+def _watch(argv: Sequence[str]) -> int:
+    with _quick_start():
+        from runner.commands import watch_command
+
+        return watch_command(argv)
+
+
+@contextmanager
+def _quick_start() -> Iterator[None]:
+    """Spare a step's start what is of no use to it: garbage collections of what only grows, a search for plug-ins.
+
+    Imports and a cloud's service model make some 400,000 objects that stay; collecting them takes a tenth of the start.
+    `runner.commands` collects again from the moment the job's connections are open.
+    """
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+# ── emulate, demo ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _emulate(argv: Sequence[str]) -> int:
+    from runner.emulate import main as emulate
+
+    return emulate(argv)
+
+
+def _demo(argv: Sequence[str]) -> int:
+    import argparse
+    import importlib
+
+    from runner.embedded import require
+
+    parser = argparse.ArgumentParser(
+        f"{PROGRAM} demo",
+        description="Train a real model on an embedded cloud, through the component, and score it.",
+    )
+    parser.add_argument("provider", nargs="?", default="aws", help="whose cloud (%(default)s)")
+    parser.add_argument(
+        "--output", type=Path, default=Path("demo-output"), help="where its files go (%(default)s)"
+    )
+    given = parser.parse_args(argv)
+    require(given.provider)
+    code: int = importlib.import_module(f"components.{given.provider}.demo").main(given.output)
+    return code
+
+
+COMMANDS = {
+    "run": Command(_run, "run a component: submit its job, stream its logs, wait, write its outputs"),
+    "watch": Command(_watch, "attach to a job that runs; leaving lets it go on"),
+    "components": Command(_components, "list the components, or show one's arguments"),
+    "compile": Command(_compile, "write component.yaml and README.md of components from their specs"),
+    "emulate": Command(_emulate, "start an embedded cloud as a server"),
+    "demo": Command(_demo, "see it work, on the embedded cloud"),
+}
+
+if __name__ == "__main__":  # pragma: no cover  `python -m runner` is the way in
+    os._exit(main())

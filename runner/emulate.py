@@ -1,0 +1,85 @@
+"""The command `emulate`: an embedded cloud as a server, for any client of that cloud."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import importlib
+import json
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from runner.embedded import require
+from runner.errors import InputError, ServiceError
+
+
+def main(argv: Sequence[str]) -> int:
+    """Serve until a signal comes."""
+    parser = argparse.ArgumentParser(
+        "kfp-runner emulate",
+        description="Start a provider's embedded cloud on loopback. It really executes jobs, as processes of this machine.",
+    )
+    parser.add_argument("provider", help="whose cloud: aws")
+    parser.add_argument(
+        "--port", type=int, default=4566, help="port on 127.0.0.1; 0 for a free one (%(default)s)"
+    )
+    parser.add_argument(
+        "--image", action="append", default=[], metavar="NAME=CMD", help="run CMD for the image NAME"
+    )
+    parser.add_argument(
+        "--folder", type=Path, help="buckets are its folders; read at the start, written back at the end"
+    )
+    parser.add_argument("--faults", action="store_true", help="let tests switch on faults at /_embedded")
+    parser.add_argument(
+        "--attached", action="store_true", help="tell the address as JSON, end with standard input"
+    )
+    given = parser.parse_args(argv)
+    require(given.provider)
+    images = dict(_image(text) for text in given.image)
+    if given.folder is not None and not given.folder.is_dir():
+        raise InputError(f"--folder is {str(given.folder)!r}, which is not a folder")
+    return asyncio.run(_serve(given, images))
+
+
+def _image(text: str) -> tuple[str, str]:
+    name, equals, command = text.partition("=")
+    if not (name and equals and command):
+        raise InputError(f"--image is {text!r}; write NAME=COMMAND")
+    return name, command
+
+
+async def _serve(given: argparse.Namespace, images: dict[str, str]) -> int:
+    done = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, done.set)
+    cloud_module = importlib.import_module(f"components.{given.provider}.embedded")
+    try:
+        async with cloud_module.serve(
+            port=given.port, images=images, s3=given.folder, faults=given.faults
+        ) as cloud:
+            if given.attached:
+                loop.add_reader(sys.stdin, _at_end_of_input, done)
+                print(json.dumps({"url": cloud.url, "environment": dict(cloud.environment)}), flush=True)
+            else:
+                print(f"embedded {given.provider} at {cloud.url}; Ctrl-C ends it. To use it:\n")
+                for name, value in cloud.environment.items():
+                    print(f"export {name}={value}")
+                sys.stdout.flush()
+            await done.wait()
+    except OSError as error:
+        raise ServiceError(
+            f"can't listen on 127.0.0.1:{given.port}: {error.strerror}; choose another --port"
+        ) from error
+    return 0
+
+
+def _at_end_of_input(done: asyncio.Event) -> None:
+    with contextlib.suppress(BlockingIOError):
+        if not os.read(sys.stdin.fileno(), 4096):
+            asyncio.get_running_loop().remove_reader(sys.stdin)
+            done.set()

@@ -1,0 +1,95 @@
+"""The types in which a component writes its arguments and outputs down.
+
+An input may come as text (argv, blank for none) or as a value (Python, a YAML file); both end as the same value. The text
+forms are those that users of the predecessor pass: booleans as `y yes t true on 1` or `n no f false off 0` in any case,
+objects and lists as JSON or YAML.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+_TRUE = frozenset({"y", "yes", "t", "true", "on", "1"})
+_FALSE = frozenset({"n", "no", "f", "false", "off", "0"})
+
+
+@dataclass(frozen=True, slots=True)
+class KfpType:
+    """The type that component.yaml gives an input or output."""
+
+    name: str
+
+
+def _flag(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    word = value.strip().lower()
+    if word in _TRUE:
+        return True
+    if word in _FALSE:
+        return False
+    raise PydanticCustomError("flag", "is not a truth value; use True or False")
+
+
+def _structure(given: object, kind: type, noun: str) -> object:
+    value = given
+    if isinstance(given, str):
+        if not given.strip():
+            return kind()
+        try:
+            value = json.loads(given)
+        except json.JSONDecodeError:
+            import yaml  # Rarely needed, and 10 ms to import.
+
+            try:
+                value = yaml.safe_load(given)
+            except yaml.YAMLError as error:
+                where = str(getattr(error, "problem_mark", "") or "").strip()
+                raise PydanticCustomError(
+                    "structure", "is neither JSON nor YAML ({where})", {"where": where}
+                ) from None
+    if not isinstance(value, kind):
+        raise PydanticCustomError("structure", "is not {noun}", {"noun": noun})
+    return value
+
+
+def _object(value: object) -> object:
+    return _structure(value, dict, 'a JSON object, such as {"key": "value"}')
+
+
+def _array(value: object) -> object:
+    return _structure(value, list, "a JSON list, such as [...]")
+
+
+Flag = Annotated[bool, BeforeValidator(_flag), KfpType("Bool")]
+"""A truth value."""
+JsonObject = Annotated[dict[str, Any], BeforeValidator(_object), KfpType("JsonObject")]
+"""A mapping with text keys; blank text is the empty mapping."""
+JsonArray = Annotated[list[Any], BeforeValidator(_array), KfpType("JsonArray")]
+"""A list; blank text is the empty list."""
+
+
+def arg(description: str, default: Any = ..., *, aliases: tuple[str, ...] = (), **constraints: Any) -> Any:  # noqa: ANN401
+    """Declare an input or output. Without `default` it is required; `aliases` are old names, taken with a warning."""
+    if default is not ... and isinstance(default, dict | list):
+        constraints["default_factory"] = lambda: type(default)(default)
+    else:
+        constraints["default"] = default
+    return Field(description=description, json_schema_extra={"aliases": list(aliases)}, **constraints)
+
+
+class Inputs(BaseModel):
+    """Base of every component's inputs. Field order is the order in component.yaml."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Outputs(BaseModel):
+    """Base of every component's outputs. Every field is written for the pipeline to read."""
+
+    model_config = ConfigDict(frozen=True)

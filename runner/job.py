@@ -1,0 +1,113 @@
+"""What the engine asks of a remote job, its feeds and its sinks; and what a component is made of.
+
+**The job contract.** Five verbs, all idempotent, none of which waits for the job:
+
+1. `launch()` makes *one* attempt to submit. A job of the same name that is ours is adopted. Raising `Transient` asks the
+   engine to try again later; after an ambiguous one the job may exist all the same, so the next attempt that finds the
+   name in use has to look whose it is. `NameTaken` says that the name belongs to somebody else's job.
+2. `describe()` reads the present status.
+3. `stop()` asks the service to stop; an ended or unknown job counts as stopped. It never touches a job that is not ours,
+   so after a launch whose end is unknown it looks first.
+4. `outputs()` reads what the ended job has made.
+5. `feeds()` lists what to follow beside the status. A feed learns of the job's end through `ended`, drains, and returns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from runner.events import Event, Launched, LogLine, LogSummary, Metric, Notice, Status, Trial
+from runner.identity import Identity
+from runner.inputs import Inputs, Outputs
+
+
+class Ended(Protocol):
+    """Turns true, once, when the job has ended; an `asyncio.Event` is one."""
+
+    def is_set(self) -> bool:
+        """Whether the job has ended."""
+        ...
+
+    async def wait(self) -> object:
+        """Return when the job has ended."""
+        ...
+
+
+FeedEvent = LogLine | Metric | Trial | Notice | LogSummary
+Feed = Callable[[Ended], AsyncIterator[FeedEvent]]
+"""Telemetry of one job. Best effort: a feed that raises is reported once and never fails the job."""
+
+
+class Job(Protocol):
+    """One remote job. See the module's docstring for the contract."""
+
+    @property
+    def name(self) -> str:
+        """The name by which the service knows the job; chosen before anything is sent."""
+        ...
+
+    @property
+    def stop_command(self) -> str:
+        """A shell command that stops the job by hand."""
+        ...
+
+    async def launch(self) -> Launched:
+        """Submit the job, or adopt it if it is already there: one attempt."""
+        ...
+
+    async def describe(self) -> Status:
+        """Read the job's status."""
+        ...
+
+    async def stop(self) -> None:
+        """Ask the service to stop the job; return when it has agreed."""
+        ...
+
+    async def outputs(self) -> Outputs:
+        """Read the ended job's outputs."""
+        ...
+
+    def feeds(self) -> Sequence[Feed]:
+        """What to follow beside the status."""
+        ...
+
+
+class Sink(Protocol):
+    """Shows events to somebody. Sinks are isolated: one that raises is switched off with one warning."""
+
+    async def write(self, event: Event) -> None:
+        """Take one event; called in order, never twice at once."""
+        ...
+
+    async def close(self) -> None:
+        """Everything has been written; release what you hold."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """One component, whole: argv, component.yaml, README and the job all come from this value."""
+
+    name: str
+    """Display name in the Kubeflow Pipelines UI."""
+    summary: str
+    """One sentence for listings."""
+    inputs: type[Inputs]
+    outputs: type[Outputs]
+    request: Callable[[Any, Identity], Mapping[str, Any]]
+    """Inputs → operation → the exact body that would be sent; pure. Raises `InputError` naming the argument."""
+    connect: Callable[[Any, Identity], AbstractAsyncContextManager[Job]]
+    """Inputs → a job with its connections open for the length of the context."""
+    attach: Callable[[Any, str], AbstractAsyncContextManager[Job]]
+    """Inputs, of which only those that tell where to connect count, and a name → the job of that name, to be watched."""
+    where: tuple[str, ...] = ()
+    """The inputs that tell where to connect, which is all that attaching to a running job needs."""
+    provider: str = ""
+    """Name of the embedded cloud that `--local` starts."""
+    deviations: tuple[str, ...] = ()
+    """Where the component leaves its predecessor on purpose; listed in its README."""
+    example: str = ""
+    """Arguments of a run on the embedded cloud, shown in the README and run by the tests."""

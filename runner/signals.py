@@ -1,0 +1,161 @@
+"""SIGTERM, SIGINT, SIGHUP or the time limit → one stop reason, as a context manager that restores the handlers.
+
+The first reason is recorded, with its moment, and cancels the task that entered the context. The reason is never inferred
+from an exception's type: a cancellation that meets a failing child may surface as something else.
+
+SIGTERM is idempotent: the back ends of Kubeflow Pipelines may deliver it more than once, and a second one must not break
+off the stopping. Only a second Ctrl-C forces the way out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import Enum
+from types import FrameType
+
+DEFAULT_GRACE = 25.0
+"""Seconds from the stop reason to giving up: below the 30 s that a pod is given by default."""
+MOMENT = 1.0
+"""Seconds that what is given up is still given to end in order."""
+
+
+class Reason(Enum):
+    """Why everything has to end."""
+
+    TERMINATED = signal.SIGTERM
+    INTERRUPTED = signal.SIGINT
+    HUNG_UP = signal.SIGHUP
+    TIME_LIMIT = None
+
+    @property
+    def text(self) -> str:
+        """The reason in a user's words."""
+        return _TEXTS[self]
+
+
+_TEXTS = {
+    Reason.TERMINATED: "terminated (SIGTERM)",
+    Reason.INTERRUPTED: "interrupted (Ctrl-C)",
+    Reason.HUNG_UP: "the terminal was closed (SIGHUP)",
+    Reason.TIME_LIMIT: "the time limit was reached",
+}
+
+
+class Stopping:
+    """Whether, why and since when everything has to end. Starts as "go on"."""
+
+    def __init__(self, grace: float = DEFAULT_GRACE) -> None:
+        self.reason: Reason | None = None
+        self.since: float | None = None
+        """The moment of the reason, on the event loop's clock."""
+        self.forced = False
+        """True once the user insisted: give up waiting at once."""
+        self.outcome = "nothing had been sent"
+        """What became of the remote job, for the last word."""
+        self.grace = grace
+
+    def begin(self, reason: Reason) -> None:
+        """Record why, and when; the first reason and its moment stay."""
+        if self.reason is None:
+            self.reason, self.since = reason, asyncio.get_running_loop().time()
+
+
+class Deadline:
+    """When one scope gives up: counted from the stop reason if there is one, else from when the scope began to end.
+
+    Each scope has its own, so that one that is left without a reason does not use up the time of the next.
+    """
+
+    def __init__(self, stopping: Stopping) -> None:
+        self.stopping = stopping
+        """Whether, and why, everything has to end: shared by scopes."""
+        self._since: float | None = None
+
+    @property
+    def runs(self) -> bool:
+        """Whether the clock was started."""
+        return self._since is not None or self.stopping.reason is not None
+
+    def begin(self) -> None:
+        """Start the clock; the first moment stays."""
+        if self._since is None:
+            reasoned = self.stopping.since
+            self._since = asyncio.get_running_loop().time() if reasoned is None else reasoned
+
+    def left(self) -> float:
+        """Seconds until everything has to be given up; starts the clock if nothing has."""
+        self.begin()
+        if self.stopping.forced or self._since is None:
+            return 0.0
+        return max(0.0, self._since + self.stopping.grace - asyncio.get_running_loop().time())
+
+    def spare(self, wanted: float) -> float:
+        """Seconds to wait for something that only ought to be done: `wanted`, less if the clock runs, at least a moment."""
+        return min(wanted, max(MOMENT, self.left())) if self.runs else wanted
+
+
+@contextmanager
+def stop_signals(
+    time_limit: float | None = None, grace: float = DEFAULT_GRACE, *, last: bool = False
+) -> Iterator[Stopping]:
+    """Cancel the current task on the first stop reason, for the length of the context.
+
+    `time_limit` is in seconds from now. A SIGHUP that was ignored before (nohup) stays ignored. `last`: this is the last
+    that the process does, so a signal that comes afterwards must change neither its exit code nor its last word.
+    """
+    task, loop = asyncio.current_task(), asyncio.get_running_loop()
+    if task is None:
+        raise RuntimeError("stop_signals() needs a running task to cancel")
+    stopping = Stopping(grace)
+    keystrokes = 0
+
+    def on(reason: Reason) -> None:
+        nonlocal keystrokes
+        keystrokes += reason is Reason.INTERRUPTED
+        insisted = reason is Reason.INTERRUPTED and keystrokes > 1
+        if stopping.reason is None or insisted:
+            stopping.forced = insisted
+            stopping.begin(reason)
+            task.cancel(reason.text)
+
+    with _handlers(loop, on, last=last):
+        timer = None if time_limit is None else loop.call_later(time_limit, on, Reason.TIME_LIMIT)
+        try:
+            yield stopping
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+
+@contextmanager
+def _handlers(loop: asyncio.AbstractEventLoop, on: Callable[[Reason], None], *, last: bool) -> Iterator[None]:
+    previous = {}
+    for reason in (Reason.TERMINATED, Reason.INTERRUPTED, Reason.HUNG_UP):
+        number = signal.Signals(reason.value)
+        handler = signal.getsignal(number)
+        if number is signal.SIGHUP and handler is signal.SIG_IGN:
+            continue
+        previous[number] = handler
+        loop.add_signal_handler(number, on, reason)
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            loop.remove_signal_handler(number)
+            signal.signal(number, _too_late() if last else handler)
+
+
+def _too_late() -> Callable[[int, FrameType | None], None]:
+    """Return a handler that lets the process end as it was about to, unless that takes long."""
+    until = time.monotonic() + MOMENT
+
+    def on(number: int, _frame: FrameType | None) -> None:
+        if time.monotonic() > until:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+
+    return on

@@ -1,0 +1,221 @@
+"""Events told as lines: what is news, what is noise, and how it reads.
+
+    14:02:07 → TrainingJob-3f2a created (aws.sagemaker.train)
+    14:02:07 · console: https://…
+    14:03:55 | a job's line, unchanged, up to the end of ours
+    14:03:57 |algo-2| its second stream: from here on every line names its stream
+    14:03:58 |algo-1 (late)| a line behind those already shown
+    14:05:10 ← Succeeded in 3m 03s; billed 2m 40s; 1,204 log lines, 1 late
+
+Times are UTC. The character after the time is always ours and `|` stands for the job's own words alone; what
+stands between two bars is a label of ours, without blanks or bars from the job. So no text of a job can pass
+for a line of ours.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from itertools import chain
+
+from runner.events import (
+    Event,
+    Finished,
+    Launched,
+    Level,
+    LogLine,
+    LogSummary,
+    Metric,
+    Notice,
+    Phase,
+    Status,
+    Trial,
+)
+from runner.sinks import words
+from runner.sinks.text import lines, one_line
+
+TAIL = 20
+"""Log lines repeated after a failure."""
+
+
+class Kind(Enum):
+    """What a line is about: its glyph, and the glyph where the terminal knows only ASCII."""
+
+    LAUNCH = "→", ">"
+    STATUS = "●", "*"
+    LOG = "|", "|"
+    TAIL = " |", " |"
+    METRIC = "=", "="
+    TRIAL = "▸", ">"
+    BEST = "★", "^"
+    INFO = "·", "-"
+    WARNING = "!", "!"
+    ERROR = "✗", "X"
+    DONE = "←", "<"
+    STOPPED = "⊘", "%"
+
+
+_LEVELS = {Level.INFO: Kind.INFO, Level.WARNING: Kind.WARNING, Level.ERROR: Kind.ERROR}
+_ENDS = {Phase.SUCCEEDED: Kind.DONE, Phase.FAILED: Kind.ERROR, Phase.STOPPED: Kind.STOPPED}
+
+
+_LABEL = str.maketrans({"|": r"\x7c", " ": r"\x20", "\t": r"\x09", "(": r"\x28"})
+"""What would let a stream's name end its label early, or claim to be late."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line to show; `text` is printable. `label`: the stream and lateness of a log line, or empty."""
+
+    time: float
+    kind: Kind
+    text: str
+    label: str = ""
+
+
+def prefix(line: Line, *, ascii_only: bool = False) -> str:
+    """All that stands before the line's text: `14:03:57 |algo-2|` or `14:03:57 ●`."""
+    stamp = " " * 7 if line.kind is Kind.TAIL else words.clock(line.time)
+    return f"{stamp} {line.kind.value[ascii_only]}" + (f"{line.label}|" if line.label else "")
+
+
+class Narrator:
+    """Turns one job's events into lines; remembers what has been said."""
+
+    def __init__(self, *, metrics_every: float | None = 5.0) -> None:
+        """`metrics_every`: least seconds between two readings of one metric; None: the last one only."""
+        self._metrics_every = metrics_every
+        self._job = ""
+        self._day = ""
+        self._status = ""
+        self._streams: set[str] = set()
+        self._tail: deque[str] = deque(maxlen=TAIL)
+        self._told: dict[tuple[str, str], tuple[str, float]] = {}
+        self._held: dict[tuple[str, str], Metric] = {}
+        self._final: set[str] = set()
+        self._trials: dict[str, tuple[bool, bool]] = {}
+
+    def tell(self, event: Event, now: float) -> list[Line]:
+        """The lines for an event that came at `now` (seconds since the epoch); often none."""
+        told = list(self._tell(event, now))
+        if told and (today := words.day(now)) > self._day:
+            # A watch may last days, and a line shows but the hour.
+            self._day = today
+            told.insert(0, Line(now, Kind.INFO, f"{today} UTC"))
+        return told
+
+    def _tell(self, event: Event, now: float) -> Iterator[Line]:  # noqa: PLR0911 - one for each kind of event
+        match event:
+            case LogLine():
+                return self._log(event, now)
+            case Metric():
+                return self._metric(event, now)
+            case Status():
+                return self._news(event, now)
+            case Launched():
+                return self._launched(event, now)
+            case Trial():
+                return self._trial(event, now)
+            case Notice():
+                return self._say(_LEVELS[event.level], event.text, now)
+            case LogSummary():
+                return self._summary(event, now)
+            case Finished():
+                return self._finished(event, now)
+
+    def _say(self, kind: Kind, text: str, now: float) -> Iterator[Line]:
+        first, *rest = lines(text)
+        yield Line(now, kind, first)
+        for line in rest:
+            yield Line(now, Kind.INFO, f"  {line}")
+
+    def _launched(self, event: Launched, now: float) -> Iterator[Line]:
+        self._job = event.job
+        how = "adopted: it already runs" if event.adopted else "created"
+        yield Line(now, Kind.LAUNCH, f"{one_line(event.job)} {how} ({one_line(event.component)})")
+        for label, url in event.links.items():
+            yield Line(now, Kind.INFO, f"{one_line(label)}: {one_line(url)}")
+
+    def _news(self, event: Status, now: float) -> Iterator[Line]:
+        text = words.state(event)
+        if text != self._status:
+            self._status = text
+            yield Line(now, Kind.STATUS, text)
+
+    def _log(self, event: LogLine, now: float) -> Iterator[Line]:
+        if event.stream:
+            self._streams.add(event.stream)
+        stream = self._stream(event.stream) if len(self._streams) > 1 else ""
+        label = " ".join(part for part in (stream, "(late)" if event.late else "") if part)
+        for text in lines(event.text):
+            self._tail.append(text)
+            yield Line(event.time or now, Kind.LOG, text, label)
+
+    def _stream(self, name: str) -> str:
+        return one_line(name.removeprefix(f"{self._job}/")).translate(_LABEL)
+
+    def _metric(self, event: Metric, now: float) -> Iterator[Line]:
+        key = event.name, event.stream
+        if event.final:
+            yield from self._last_word(event, now)
+            return
+        value = words.number(event.value)
+        before, at = self._told.get(key, ("", float("-inf")))
+        self._held.pop(key, None)
+        if value == before:
+            return
+        # A clock set back is no reason to fall silent.
+        if self._metrics_every is None or 0 <= now - at < self._metrics_every:
+            self._held[key] = event
+            return
+        self._told[key] = value, now
+        yield Line(event.time or now, Kind.METRIC, self._reading(event))
+
+    def _last_word(self, event: Metric, now: float) -> Iterator[Line]:
+        for key in [key for key in self._held if key[0] == event.name]:
+            del self._held[key]
+        text = f"{self._reading(event)} (final)"
+        if text not in self._final:
+            self._final.add(text)
+            yield Line(now, Kind.METRIC, text)
+
+    def _reading(self, event: Metric) -> str:
+        stream = f" ({self._stream(event.stream)})" if event.stream and len(self._streams) > 1 else ""
+        return f"{one_line(event.name)} = {words.number(event.value)}{stream}"
+
+    def _trial(self, event: Trial, now: float) -> Iterator[Line]:
+        ended, best = self._trials.get(event.name, (None, False))
+        self._trials[event.name] = event.phase.final, event.best
+        name = one_line(event.name)
+        if event.phase.final and (not ended or (event.best and not best)):
+            objective = "" if event.objective is None else f": objective {words.number(event.objective)}"
+            mark = ", the best so far" if event.best else ""
+            yield Line(now, Kind.BEST if event.best else Kind.TRIAL, f"{name} {event.phase}{objective}{mark}")
+        elif ended is None:
+            given = words.parameters(event)
+            yield Line(now, Kind.TRIAL, f"{name} started" + (f": {given}" if given else ""))
+
+    def _summary(self, event: LogSummary, now: float) -> Iterator[Line]:
+        late = f", {event.late:,} late" if event.late else ""
+        yield Line(now, Kind.INFO, f"logs: {words.count(event.lines, 'line')}{late}")
+        if not event.complete:
+            yield Line(now, Kind.WARNING, "logs: incomplete, the service may have more lines")
+
+    def _finished(self, event: Finished, now: float) -> Iterator[Line]:
+        status = event.status
+        yield from chain.from_iterable(self._last_word(metric, now) for metric in status.metrics)
+        for metric in self._held.values():
+            yield Line(metric.time or now, Kind.METRIC, self._reading(metric))
+        kind = _ENDS.get(status.phase, Kind.DONE)
+        if kind is Kind.ERROR and self._tail:
+            yield Line(now, kind, f"last {words.count(len(self._tail), 'log line')}:")
+            yield from (Line(now, Kind.TAIL, text) for text in self._tail)
+        facts = [f"{one_line(label)} {one_line(fact)}" for label, fact in status.facts.items()]
+        closing = [words.outcome(status, event.seconds), *facts, words.logs(event.lines, event.late)]
+        yield Line(now, kind, "; ".join(closing))
+        if status.reason:
+            yield from self._say(Kind.INFO, f"reason: {status.reason}", now)
+        if status.hint:
+            yield from self._say(Kind.INFO, f"hint: {status.hint}", now)

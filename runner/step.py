@@ -1,0 +1,110 @@
+"""One start of a component: the whole way from checked inputs to written outputs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from runner.embedded import EmbeddedOptions, embedded
+from runner.errors import Interrupted, JobFailed, RunnerError, TimeLimitReached
+from runner.events import Level, Notice, Phase, Status
+from runner.job import Component, Job, Sink
+from runner.retry import retrying
+from runner.signals import Reason, Stopping, stop_signals
+from runner.sinks.console import console
+from runner.sinks.jsonl import JsonLines
+from runner.sinks.kfp_ui import KfpUi
+from runner.sinks.outputs import write_outputs
+from runner.spec import METRICS, UI_METADATA
+from runner.supervise import Run, launched
+
+OUTPUT_PATIENCE = 120.0
+"""Seconds for which an ended job's outputs are asked for again when the service fails."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to run, beside what to run."""
+
+    events: Path | None = None
+    """File that takes every event as a line of JSON."""
+    time_limit: float | None = None
+    """Seconds after which the job is stopped."""
+    local: EmbeddedOptions | None = None
+    """Run on the provider's embedded cloud."""
+    stop_on_exit: bool = True
+    """Whether leaving stops the job."""
+    outputs: Mapping[str, Path] = field(default_factory=dict)
+    """Output → file."""
+    ui: Mapping[str, Path] = field(default_factory=dict)
+    """Output for the pipeline UI → file."""
+    warnings: Sequence[str] = ()
+
+
+async def run_step(
+    component: Component, connection: AbstractAsyncContextManager[Job], options: Options
+) -> Status:
+    """Run a job to its end and write its outputs; return its final status.
+
+    Raises `JobFailed`, `Interrupted`, or what the launch raised. `connection` is entered after the embedded cloud, if
+    any, is up.
+    """
+    with stop_signals(options.time_limit, last=True) as stopping:
+        try:
+            async with (
+                _cloud(component, options),
+                connection as job,
+                _launched(job, stopping, options) as run,
+            ):
+                status = await run.finished()
+                if status.phase is not Phase.SUCCEEDED:
+                    raise JobFailed(_failure(job.name, status))
+                if options.outputs:
+                    await _write(job, options.outputs)
+        except (asyncio.CancelledError, RunnerError) as error:
+            # The reason that was recorded decides how this ended, not the shape in which it came up.
+            if stopping.reason is None:
+                raise
+            raise _ending(stopping.reason, stopping.outcome, error) from error
+    return status
+
+
+@asynccontextmanager
+async def _launched(job: Job, stopping: Stopping, options: Options) -> AsyncIterator[Run]:
+    sinks: list[Sink] = [console()]
+    if options.ui:
+        sinks.append(KfpUi(options.ui.get(UI_METADATA.name), options.ui.get(METRICS.name)))
+    if options.events:
+        sinks.append(JsonLines(options.events))
+    for warning in options.warnings:
+        for sink in sinks:
+            await sink.write(Notice(warning, Level.WARNING))
+    async with launched(job, sinks, stopping=stopping, stop_on_exit=options.stop_on_exit) as run:
+        yield run
+
+
+def _cloud(component: Component, options: Options) -> AbstractAsyncContextManager[object]:
+    return nullcontext() if options.local is None else embedded(component.provider, options.local)
+
+
+async def _write(job: Job, files: Mapping[str, Path]) -> None:
+    async for attempt in retrying(lambda _: OUTPUT_PATIENCE):
+        with attempt:
+            outputs = await job.outputs()
+    write_outputs(outputs.model_dump(), files)
+
+
+def _failure(name: str, status: Status) -> str:
+    if status.phase is Phase.STOPPED and not status.reason:
+        return f"{name} was stopped by somebody else"
+    ended = "was stopped" if status.phase is Phase.STOPPED else "failed"
+    reason = status.reason or "the service gave no reason"
+    return f"{name} {ended}: {reason}" + (f" — {status.hint}" if status.hint else "")
+
+
+def _ending(reason: Reason, outcome: str, error: BaseException) -> RunnerError:
+    text = str(error) if isinstance(error, RunnerError) else f"{reason.text}; {outcome}"
+    return TimeLimitReached(text) if reason is Reason.TIME_LIMIT else Interrupted(reason.value, text)

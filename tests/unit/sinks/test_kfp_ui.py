@@ -1,0 +1,159 @@
+"""The UI files: replaced at the right moments, valid at every one."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runner.events import Event, Finished, Launched, LogLine, Metric, Phase, Status, Trial
+from runner.sinks.kfp_ui import KfpUi
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1_795_269_727.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def metadata(tmp_path: Path) -> Path:
+    return tmp_path / "made" / "for" / "us" / "metadata.json"
+
+
+@pytest.fixture
+def metrics(tmp_path: Path) -> Path:
+    return tmp_path / "metrics.json"
+
+
+@pytest.fixture
+def sink(metadata: Path, metrics: Path, clock: Clock) -> KfpUi:
+    return KfpUi(metadata, metrics, clock=clock)
+
+
+def values(path: Path) -> dict[str, float]:
+    content: dict[str, Any] = json.loads(path.read_text())
+    return {metric["name"]: metric["numberValue"] for metric in content["metrics"]}
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        Launched("job", "c"),
+        Status(Phase.RUNNING),
+        Trial("t", Phase.RUNNING),
+        Finished(Status(Phase.SUCCEEDED), 1),
+    ],
+)
+async def test_news_is_written_at_once(sink: KfpUi, metadata: Path, metrics: Path, event: Event) -> None:
+    await sink.write(Launched("job", "c"))
+    metadata.unlink()
+    await sink.write(event)
+    assert json.loads(metadata.read_text())["outputs"][0]["type"] == "markdown"
+    assert values(metrics) == {}
+    assert [path for path in metadata.parent.iterdir() if path != metadata] == []
+
+
+async def test_log_lines_write_nothing(sink: KfpUi, metadata: Path) -> None:
+    for number in range(30):
+        await sink.write(LogLine(f"line {number}"))
+    assert not metadata.exists()
+    await sink.write(Finished(Status(Phase.FAILED), 1))
+    assert "line 29" in metadata.read_text()
+    await sink.close()
+
+
+async def test_metrics_are_written_once_a_second(sink: KfpUi, metrics: Path, clock: Clock) -> None:
+    await sink.write(Metric("loss", 5))
+    assert values(metrics) == {"loss": 5}
+    clock.now += 0.9
+    await sink.write(Metric("loss", 4))
+    assert values(metrics) == {"loss": 5}
+    clock.now += 0.1
+    await sink.write(LogLine("any event will do"))
+    assert values(metrics) == {"loss": 4}
+
+
+async def test_close_writes_what_was_put_off(sink: KfpUi, metrics: Path) -> None:
+    await sink.write(Metric("loss", 5))
+    await sink.write(Metric("loss", 4))
+    assert values(metrics) == {"loss": 5}
+    await sink.close()
+    assert values(metrics) == {"loss": 4}
+
+
+async def test_close_writes_nothing_twice(sink: KfpUi, metadata: Path) -> None:
+    await sink.write(Launched("job", "c"))
+    metadata.unlink()
+    await sink.close()
+    assert not metadata.exists()
+
+
+async def test_a_clock_set_back_puts_nothing_off(sink: KfpUi, metrics: Path, clock: Clock) -> None:
+    await sink.write(Metric("loss", 5))
+    clock.now -= 3600
+    await sink.write(Metric("loss", 4))
+    assert values(metrics) == {"loss": 4}
+
+
+@pytest.mark.parametrize("which", ["metadata", "metrics", "neither"])
+async def test_only_asked_for_files_are_written(tmp_path: Path, which: str) -> None:
+    path = tmp_path / "file"
+    sink = KfpUi(path if which == "metadata" else None, path if which == "metrics" else None)
+    await sink.write(Launched("job", "c"))
+    await sink.close()
+    assert list(tmp_path.iterdir()) == ([] if which == "neither" else [path])
+
+
+async def test_a_reader_never_sees_half_a_file(sink: KfpUi, metadata: Path, metrics: Path) -> None:
+    await sink.write(Launched("job", "c"))
+    done = threading.Event()
+    broken: list[Exception] = []
+    reads = 0
+
+    def hammer() -> None:
+        nonlocal reads
+        while not done.is_set():
+            try:
+                assert json.loads(metadata.read_text())["outputs"]
+                json.loads(metrics.read_text())["metrics"]
+                reads += 1
+            except Exception as error:  # noqa: BLE001 - all of them are news
+                broken.append(error)
+                return
+
+    reader = threading.Thread(target=hammer)
+    reader.start()
+    for number in range(300):
+        await sink.write(Status(Phase.RUNNING, message="x" * (number * 97 % 5000)))
+        await sink.write(Metric(f"m{number % 40}", number))
+    done.set()
+    reader.join()
+    assert not broken
+    assert reads
+
+
+async def test_a_failure_to_write_is_raised(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    sink = KfpUi(tmp_path / "file" / "metadata.json", None)
+    with pytest.raises(FileExistsError):
+        await sink.write(Launched("job", "c"))
+
+
+async def test_a_cancelled_rewrite_does_not_undo_a_later_one(sink: KfpUi, metadata: Path) -> None:
+    await sink.write(Launched("old", "c"))
+    older = sink._version
+    await sink.write(Status(Phase.RUNNING, message="newest"))
+    await asyncio.to_thread(sink._replace, older, {"outputs": []}, {"metrics": []})
+    assert "newest" in metadata.read_text()
