@@ -44,6 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
     arguments = [a for a in arguments if a != "--debug"]
+    if argv is None:
+        signal.signal(signal.SIGTERM, _too_early)
     try:
         return _dispatch(arguments)
     except RunnerError as error:
@@ -65,6 +67,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         quiet_stdout()
         if argv is None:
             _too_late_for_signals()
+
+
+def _too_early(number: int, _frame: object) -> None:
+    """Leave at once: nothing is under way before a command takes the signals over (see `runner.signals`).
+
+    As PID 1, the process would not even be ended by a signal that it has no handler for. No exception is raised, for one
+    that meets a callback of the interpreter's own (an import has some) is lost.
+    """
+    try:
+        os.write(
+            2, f"{PROGRAM}: terminated ({signal.Signals(number).name}); nothing had been sent\n".encode()
+        )
+    finally:
+        os._exit(128 + number)
 
 
 def _too_late_for_signals() -> None:

@@ -132,7 +132,7 @@ asyncio.run(main())
 
 
 async def test_no_process_outlives_a_server_that_was_killed() -> None:
-    command = script(WITH_CHILD + "    time.sleep(600)")
+    command = script(WITH_CHILD + "    print(os.environ['SAGEMAKER_BASE_DIR'])\n    time.sleep(600)")
     server = await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",
@@ -149,12 +149,15 @@ async def test_no_process_outlives_a_server_that_was_killed() -> None:
             aws = Aws(None, *clients)  # type: ignore[arg-type]
             await aws.create("job-1")
             await aws.printed("job-1", "up")
-            child = int((await aws.lines("job-1"))[0])
+            await eventually(_has_lines(aws, "job-1", 3))
+            first, _, base = await aws.lines("job-1")
+            child, folder = int(first), Path(base)
             assert alive(child)
+            assert folder.is_dir()
     finally:
         server.kill()
         await server.wait()
-    assert await eventually(_polled(lambda: not alive(child)))
+    assert await eventually(_polled(lambda: not alive(child) and not folder.exists()))
 
 
 def _instances(count: int) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tests.support.steps import Service, World, service
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     with service(tmp_path_factory.mktemp("buckets")) as running:
         yield running
+        assert asyncio.run(running.running()) == [], "when all is over, no job runs"
 
 
 @pytest.fixture

@@ -25,6 +25,8 @@ WORDS = re.compile(
 )
 AFTER = 0.5
 """Seconds after the job's end was seen that count as well."""
+PYTHON = 0.5
+"""Seconds that the interpreter may take to come to our first line, on a busy machine; a tenth of that on a quiet one."""
 _life: list[float] = []
 
 
@@ -48,7 +50,9 @@ def at_some_instant(seed: int) -> Scenario:
             step.signal(signal.SIGTERM)
             code = await step.end()
             if code == -signal.SIGTERM:
-                assert not step.jobs, f"killed before it could speak, but after it had sent something\n{step}"
+                # The interpreter's own first steps can't be ended in order.
+                assert instant < PYTHON, step
+                assert not step.jobs, step
             else:
                 assert code == 128 + signal.SIGTERM, step
                 assert WORDS.fullmatch(step.err.last), step

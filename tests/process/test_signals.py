@@ -29,6 +29,7 @@ WORDS = {
 STOPPED = r"the service was told to stop job-\w+, and agreed"
 NOTHING = "nothing had been sent"
 GRACE = 25.0
+OUTPUTS = ["model_artifact_url", "job_name", "training_image"]
 
 
 CASES = Cases()
@@ -203,6 +204,37 @@ async def drain(world: World, number: signal.Signals) -> None:
         assert await step.service.status(step.jobs[0]) == "Completed"
 
 
+@CASES.of_two
+async def at_the_very_end(world: World, number: signal.Signals) -> None:
+    """All lines are shown, the outputs are about to be written: all of them are, or none."""
+    async with world.step("brief") as step:
+        await step.out.until("· logs: 10 lines")
+        step.signal(number)
+        code = await step.end()
+        assert code in {0, 128 + number}, step
+        written = [name for name in OUTPUTS if step.outputs.joinpath(name, "data").exists()]
+        assert len(written) == (len(OUTPUTS) if code == 0 else len(written)), step
+        assert written in ([], OUTPUTS), step
+        assert bool(step.err.lines) == bool(code), step
+
+
+@CASES.case
+async def job_of_somebody_else(world: World) -> None:
+    """The answer to Create is lost; the job of that name is another one, and not ours to stop."""
+    async with world.step() as theirs, world.door() as door:
+        await theirs.out.until("| tick 1\n")
+        name = theirs.jobs[0]
+        rule = door.rule(CREATE, hold="answer", spoil="drop")
+        inputs = {"job_name": name, "hyperparameters": '{"other": "1"}'}
+        async with world.step(opened=door, inputs=inputs) as step:
+            await rule.reached.wait()
+            step.signal(TERM)
+            rule.release()
+            assert await step.end(5) == 143, step
+            assert step.door.of(STOP) == [], step
+            assert await step.service.status(name) == "InProgress"
+
+
 # ── several signals ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -245,7 +277,7 @@ async def sigint_then_sigterm_50_ms_apart(world: World) -> None:
 
 async def apart(world: World, first: signal.Signals, second: signal.Signals) -> None:
     """The second may come at any moment of the way out; it must not cost the last word."""
-    for pause in (0.05, 0.01, 0.02, 0.03):
+    for pause in (0.05, 0.02):
         async with world.step() as step:
             await step.out.until("| tick 1\n")
             step.signal(first)

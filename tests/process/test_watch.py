@@ -74,11 +74,14 @@ async def stop_on_exit(world: World) -> None:
 
 @CASES.case
 async def to_the_end(world: World) -> None:
-    async with running_job(world, "brief") as name, world.door() as door:
-        async with world.run(["watch", TRAIN, name, *REGION], door) as watch:
-            assert await watch.end() == 0, watch
-            assert watch.out.find("| epoch 1 ") is not None
-            assert "← Succeeded" in watch.out.last
+    async with (
+        running_job(world, "brief") as name,
+        world.door() as door,
+        world.run(["watch", TRAIN, name, *REGION], door) as watch,
+    ):
+        assert await watch.end() == 0, watch
+        assert watch.out.find("| epoch 1 ") is not None
+        assert "← Succeeded" in watch.out.last
 
 
 @CASES.case

@@ -67,6 +67,11 @@ class Service:
         ):
             return dict(json.loads(await got.read()))
 
+    async def running(self) -> list[str]:
+        """Names of all jobs that run."""
+        answer = await self.call("ListTrainingJobs", StatusEquals="InProgress", MaxResults=100)
+        return [row["TrainingJobName"] for row in answer["TrainingJobSummaries"]]
+
     async def status(self, name: str) -> str:
         """A job's status; empty if there is no such job."""
         answer = await self.call("DescribeTrainingJob", TrainingJobName=name)
@@ -97,7 +102,8 @@ def service(folder: Path) -> Iterator[Service]:
         cwd=ROOT,
         start_new_session=True,
     )
-    assert process.stdin and process.stdout
+    assert process.stdin is not None
+    assert process.stdout is not None
     with process.stdout:
         try:
             ready = json.loads(process.stdout.readline())

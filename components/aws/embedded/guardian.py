@@ -1,13 +1,15 @@
 """Kills what the server leaves behind if it is killed itself (SIGKILL, out of memory): no job outlives its server.
 
 A tiny process beside the server reads the process groups of running jobs from a pipe. When the pipe ends, the server is
-gone, and it kills every group that is still listed. PR_SET_PDEATHSIG would not do: it dies with the first fork, so
-a job's own children would live on; setting it also needs code between fork and exec, which is unsafe with threads.
+gone: it kills every group that is still listed and deletes the folder that jobs ran in. PR_SET_PDEATHSIG would not do:
+it dies with the first fork, so a job's own children would live on; and it needs code between fork and exec, which is
+unsafe with threads.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,9 +18,13 @@ from typing import Self
 
 
 class Guardian:
-    """The server's end. Starts the process with the first group; losing it costs the protection only."""
+    """The server's end. Starts the process with the first group; losing it costs the protection only.
 
-    def __init__(self) -> None:
+    `folder` is the server's temporary one, which the process deletes last.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -38,7 +44,7 @@ class Guardian:
         """Kill this process group should the server vanish."""
         if self._process is None:
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", __file__],
+                [sys.executable, "-I", "-S", __file__, self._folder],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -73,6 +79,7 @@ def main() -> None:
             os.killpg(group, signal.SIGKILL)
         except OSError:
             continue
+    shutil.rmtree(sys.argv[1], ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -81,7 +81,7 @@ async def running(settings: Settings) -> AsyncIterator[Cloud]:
         if settings.s3 is not None:
             await folder.load(settings.s3, objects)
             stack.push_async_callback(_keep, settings.s3, objects)
-        guardian = stack.enter_context(Guardian())
+        guardian = stack.enter_context(Guardian(root))
         jobs = _Jobs()
         stack.push_async_callback(jobs.close)
         places = asyncio.Semaphore(settings.capacity)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+_NOT_OF_THE_CODE = r"(?s)^(?!AlgorithmError).*"
+"""The job's own code speaks of images, tags and quotas, too, and means others."""
 _HINTS = (
     (
         r"access ?denied|not authorized|AssumeRole|does not have permission|lacks? .*permission",
@@ -16,8 +18,8 @@ _HINTS = (
     (
         r"no s3 objects? found|does not (contain|match) any|no such key|NoSuchKey",
         (
-            "There is no data under that S3 address. Compare the prefix with `aws s3 ls`; it is case- "
-            "sensitive."
+            "There is no data under that S3 address. Compare the prefix with `aws s3 ls`; upper and lower case "
+            "differ."
         ),
     ),
     (
@@ -26,8 +28,8 @@ _HINTS = (
     ),
     (
         (
-            r"(repository|image|tag|manifest).*(does not exist|not found|cannot find|unable to pull)|"
-            r"cannot find.*(repository|image)"
+            _NOT_OF_THE_CODE + r"((repository|image|tag|manifest).*(does not exist|not found|cannot find|"
+            r"unable to pull)|cannot find.*(repository|image))"
         ),
         (
             "The image can't be pulled. Check its name, tag and region, and that the execution role may read "
@@ -45,7 +47,7 @@ _HINTS = (
         ),
     ),
     (
-        r"ResourceLimitExceeded|service limit|quota|account-level",
+        _NOT_OF_THE_CODE + r"(ResourceLimitExceeded|service limit|quota|account-level)",
         (
             "The account's quota is used up. Ask for more in the Service Quotas console, or use another "
             "instance type."
@@ -60,11 +62,11 @@ _HINTS = (
         "No spot instance was free long enough. Raise --max_wait_time, or set --spot_instance False.",
     ),
     (
-        r"out of memory|OutOfMemory|CUDA error: out of memory|exit code:? 137",
+        r"out of memory|OutOfMemory|more memory|exit code:? 137",
         "The job ran out of memory. Use a larger instance type or a smaller batch.",
     ),
     (
-        r"no space left on device",
+        r"no space left on device|insufficient disk space",
         "The volume is full. Raise --volume_size.",
     ),
     (

@@ -80,7 +80,10 @@ class CloudWatch:
     counts: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
-        self.scope = (f"account-{next(_accounts)}", "eu-west-1")  # Buckets of their own: loops' clocks differ.
+        self.scope = (
+            f"account-{next(_accounts)}",
+            "eu-west-1",
+        )  # Buckets of their own: loops' clocks differ.
         self._events: list[Kept] = []
         self._of_stream: dict[str, list[Kept]] = {}
         self._streams: dict[str, float] = {}
@@ -102,7 +105,9 @@ class CloudWatch:
     def readable(self) -> Counter[tuple[str, str]]:
         """Return (stream's instance, text) → how often it can be read at this moment."""
         present = round(now() * 1000)
-        return Counter((e.stream.removeprefix(f"{JOB}/"), e.message) for e in self._events if e.ingestion <= present)
+        return Counter(
+            (e.stream.removeprefix(f"{JOB}/"), e.message) for e in self._events if e.ingestion <= present
+        )
 
     async def call(self, service: str, operation: str, **request: Any) -> Mapping[str, Any]:
         assert service == "logs"
@@ -117,7 +122,9 @@ class CloudWatch:
         if self.outage and self.outage[0] <= clock() < self.outage[1]:
             raise self.outage[2]
         if clock() < self.group_from:
-            raise NotFound(f"CloudWatch Logs {operation} was refused: The specified log group does not exist.")
+            raise NotFound(
+                f"CloudWatch Logs {operation} was refused: The specified log group does not exist."
+            )
         assert request["logGroupName"] == GROUP
         answer: Mapping[str, Any] = getattr(self, f"_{operation}")(request)
         return answer
@@ -156,7 +163,9 @@ class CloudWatch:
     def _describe_log_streams(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         clock, start = asyncio.get_running_loop().time(), int(request.get("nextToken", "0"))
         names = sorted(
-            n for n, since in self._streams.items() if since <= clock and n.startswith(request["logStreamNamePrefix"])
+            n
+            for n, since in self._streams.items()
+            if since <= clock and n.startswith(request["logStreamNamePrefix"])
         )
         end = start + request.get("limit", 50)
         more = {"nextToken": str(end)} if end < len(names) else {}
@@ -170,7 +179,7 @@ class CloudWatch:
     def _after(self, events: list[Kept], token: str, start_ms: int) -> list[Kept]:
         """Events that can be read behind a token's place, or from a time on."""
         if token:
-            timestamp, ingestion, number = (int(part) for part in token.split("/")[0].split(":"))
+            timestamp, ingestion, number = (int(part) for part in token.partition("/")[0].split(":"))
             at = bisect_right(events, Kept(timestamp, ingestion, number, "\U0010ffff", ""))
         else:
             at = bisect_left(events, Kept(start_ms, 0, 0, "", ""))
@@ -178,7 +187,7 @@ class CloudWatch:
         return [e for e in events[at:] if e.ingestion <= present]
 
     def _hollow(self, token: str) -> bool:
-        return int(token.split("/")[1] if token else 0) < self.empties
+        return int(token.partition("/")[2] or 0) < self.empties
 
     def _token(self, token: str, wanted: list[Kept]) -> str:
         """The place behind `wanted`; while nothing was given out, the number of empty pages counts up."""

@@ -16,9 +16,12 @@ from runner.errors import InputError, NotFound, RunnerError, ServiceError, Throt
 URL = "https://api.sagemaker.eu-west-1.amazonaws.com/"
 
 
-def refused(code: str, text: str = "Because.", status: int = 400, operation: str = "CreateTrainingJob") -> Exception:
+def refused(
+    code: str, text: str = "Because.", status: int = 400, operation: str = "CreateTrainingJob"
+) -> Exception:
     answer: Any = {"Error": {"Code": code, "Message": text}, "ResponseMetadata": {"HTTPStatusCode": status}}
-    return boto.ClientError(answer, operation)
+    error: Exception = boto.ClientError(answer, operation)
+    return error
 
 
 def translation(error: Exception) -> RunnerError:
@@ -83,7 +86,11 @@ def test_a_failure_on_the_services_side_may_have_been_carried_out(code: str, sta
 @pytest.mark.parametrize(
     ("code", "text", "kind"),
     [
-        ("ResourceInUse", "Training job names must be unique within an AWS account and region", AlreadyExists),
+        (
+            "ResourceInUse",
+            "Training job names must be unique within an AWS account and region",
+            AlreadyExists,
+        ),
         ("ResourceInUseException", "in use", AlreadyExists),
         ("ConflictException", "in conflict", AlreadyExists),
         ("ResourceNotFound", "Requested resource not found.", NotFound),
@@ -91,7 +98,11 @@ def test_a_failure_on_the_services_side_may_have_been_carried_out(code: str, sta
         ("ValidationException", "Requested resource not found.", NotFound),
         ("ValidationException", "Could not find training job 'arn:aws:…'.", NotFound),
         ("ValidationException", "1 validation error detected: Value '' at 'roleArn'", ServiceError),
-        ("ValidationException", "The request was rejected because the training job is in status Stopped", ServiceError),
+        (
+            "ValidationException",
+            "The request was rejected because the training job is in status Stopped",
+            ServiceError,
+        ),
         ("AccessDenied", "User: arn is not authorized", Denied),
         ("AccessDeniedException", "User: arn is not authorized to perform: logs:FilterLogEvents", Denied),
         ("UnknownOperationException", "", Unsupported),
@@ -140,7 +151,9 @@ def test_a_refused_call_for_credentials_is_named_as_such() -> None:
     text = "User: arn:aws:iam::1:user/me is not authorized to perform: sts:AssumeRole on resource: arn:aws:iam::1:role/x"
     error = translation(refused("AccessDenied", text, 403, "AssumeRole"))
     assert type(error) is Denied
-    assert str(error).startswith("AssumeRole (for SageMaker CreateTrainingJob) was refused (AccessDenied): User:")
+    assert str(error).startswith(
+        "AssumeRole (for SageMaker CreateTrainingJob) was refused (AccessDenied): User:"
+    )
 
 
 def test_a_call_for_credentials_that_fails_leaves_no_doubt_about_ours() -> None:
@@ -170,7 +183,10 @@ WRITING = aiohttp.ClientConnectionResetError("Cannot write to closing transport"
     ("error", "told"),
     [
         (because(boto.EndpointConnectionError(endpoint_url=URL, error=CONNECTOR), CONNECTOR), "refused"),
-        (because(boto.EndpointConnectionError(endpoint_url=URL, error=DNS), DNS), "Name or service not known"),
+        (
+            because(boto.EndpointConnectionError(endpoint_url=URL, error=DNS), DNS),
+            "Name or service not known",
+        ),
         (boto.EndpointConnectionError(endpoint_url=URL), "Could not connect"),
         (boto.ConnectTimeoutError(endpoint_url=URL), "Connect timeout"),
         (boto.ProxyConnectionError(proxy_url="http://proxy"), "proxy"),

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -43,7 +43,8 @@ def body(name: str = "", identity: Identity | None = None, **changes: Any) -> di
         **changes,
     }
     made: dict[str, Any] = train.request(
-        train.TrainingInputs(**inputs), identity or Identity("aws.sagemaker.train", suffix="20260131120000-AB12")
+        train.TrainingInputs(**inputs),
+        identity or Identity("aws.sagemaker.train", suffix="20260131120000-AB12"),
     )["CreateTrainingJob"]
     return made
 
@@ -89,7 +90,9 @@ class Service:
     def operations(self) -> list[str]:
         return [operation for operation, _ in self.calls]
 
-    def add(self, request: Mapping[str, Any], state: str = "InProgress", ago: float = 0.0, name: str = "") -> None:
+    def add(
+        self, request: Mapping[str, Any], state: str = "InProgress", ago: float = 0.0, name: str = ""
+    ) -> None:
         name = name or request["TrainingJobName"]
         arn = f"{ARN}{name}"
         described = {key: value for key, value in request.items() if key != "Tags"}
@@ -105,19 +108,25 @@ class Service:
 
     def create_training_job(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         if request["TrainingJobName"] in self.jobs:
-            raise AlreadyExists("SageMaker CreateTrainingJob was refused (ResourceInUse): names must be unique")
+            raise AlreadyExists(
+                "SageMaker CreateTrainingJob was refused (ResourceInUse): names must be unique"
+            )
         self.add(request)
         return {"TrainingJobArn": f"{ARN}{request['TrainingJobName']}"}
 
     def describe_training_job(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         if request["TrainingJobName"] not in self.jobs:
-            raise NotFound("SageMaker DescribeTrainingJob was refused (ValidationException): Requested resource not found.")
+            raise NotFound(
+                "SageMaker DescribeTrainingJob was refused (ValidationException): Requested resource not found."
+            )
         return self.jobs[request["TrainingJobName"]]
 
     def stop_training_job(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         job = self.describe_training_job(request)
         if job["TrainingJobStatus"] != "InProgress":
-            raise ServiceError(f"was rejected because the training job is in status {job['TrainingJobStatus']}")
+            raise ServiceError(
+                f"was rejected because the training job is in status {job['TrainingJobStatus']}"
+            )
         self.jobs[request["TrainingJobName"]]["TrainingJobStatus"] = "Stopping"
         return {}
 
@@ -125,9 +134,13 @@ class Service:
         return {"Tags": self.tags[request["ResourceArn"]]}
 
 
-def job_of(service: Service, request: Mapping[str, Any] | None, name: str = "", kind: Kind = TRAINING) -> SageMakerJob:
+def job_of(
+    service: Service, request: Mapping[str, Any] | None, name: str = "", kind: Kind = TRAINING
+) -> SageMakerJob:
     reading = Reading(
-        train.status, train.outputs, lambda d: d.get("AlgorithmSpecification", {}).get("MetricDefinitions", ())
+        train.status,
+        train.outputs,
+        lambda d: d.get("AlgorithmSpecification", {}).get("MetricDefinitions", ()),
     )
     name = name or (request or {})["TrainingJobName"]
     return SageMakerJob(kind, service, "aws.sagemaker.train", reading, name, request)  # type: ignore[arg-type]
@@ -214,7 +227,9 @@ async def test_after_an_answer_was_lost_a_job_that_is_not_what_we_asked_for_is_n
 
 
 async def test_a_failure_to_look_is_tried_again_without_asking_for_another_job() -> None:
-    service = Service(after={"create_training_job": [LOST]}, instead={"describe_training_job": [Throttled("slow")]})
+    service = Service(
+        after={"create_training_job": [LOST]}, instead={"describe_training_job": [Throttled("slow")]}
+    )
     job = job_of(service, body("mine"))
     for kind in (Transient, Throttled):
         with pytest.raises(kind):
@@ -310,7 +325,9 @@ async def test_where_tags_can_not_be_read_a_name_of_our_run_key_is_ours(refusal:
 
 
 @pytest.mark.parametrize("refusal", [Denied("ListTags"), Unsupported("ListTags")])
-async def test_where_tags_can_not_be_read_an_explicit_name_is_ours_only_after_a_lost_answer(refusal: Exception) -> None:
+async def test_where_tags_can_not_be_read_an_explicit_name_is_ours_only_after_a_lost_answer(
+    refusal: Exception,
+) -> None:
     service, request = Service(instead={"list_tags": [refusal] * 3}), body("mine", in_run())
     service.add(request)
     with pytest.raises(NameTaken):
@@ -389,7 +406,9 @@ async def test_a_launch_that_was_lost_is_stopped_without_another_try(identity: I
 
 @pytest.mark.parametrize("identity", [None, in_run()], ids=["alone", "in a run"])
 @pytest.mark.looptime
-async def test_a_launch_given_up_in_mid_call_may_have_made_a_job_and_is_stopped(identity: Identity | None) -> None:
+async def test_a_launch_given_up_in_mid_call_may_have_made_a_job_and_is_stopped(
+    identity: Identity | None,
+) -> None:
     """The engine cancels a launch that is not answered by the deadline, then stops."""
     service = Service(hang_after="create_training_job")
     job = job_of(service, body("mine", identity))
@@ -414,8 +433,8 @@ KINDS = [kind for kind in vars(_api).values() if isinstance(kind, Kind)]
 
 
 @pytest.fixture(scope="module")
-def service_model() -> Iterator[Any]:
-    yield botocore.session.Session().get_service_model("sagemaker")
+def service_model() -> Any:
+    return botocore.session.Session().get_service_model("sagemaker")
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.noun)
@@ -439,7 +458,9 @@ def test_the_stop_command_is_one_of_the_aws_command_line(service_model: Any, kin
 def test_a_kinds_words_are_the_services(service_model: Any, kind: Kind) -> None:
     names = {xform_name(operation): operation for operation in service_model.operation_names}
     describe = service_model.operation_model(names[kind.method("describe")])
-    assert {kind.name_key, kind.arn_key, kind.status_key, "CreationTime"} <= set(describe.output_shape.members)
+    assert {kind.name_key, kind.arn_key, kind.status_key, "CreationTime"} <= set(
+        describe.output_shape.members
+    )
     assert kind.name_key in service_model.operation_model(kind.create).input_shape.members
     assert set(kind.phases) >= set(describe.output_shape.members[kind.status_key].enum)
 
@@ -500,7 +521,9 @@ def test_a_streams_label_is_its_instance(stream: str, label: str) -> None:
 @pytest.mark.looptime
 async def test_the_log_carries_the_metrics_found_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
     logs = CloudWatch()
-    service = Service(logs=logs, scope=logs.scope, date="Fri, 15 Jan 2027 08:00:00 GMT")  # The simulation's zero.
+    service = Service(
+        logs=logs, scope=logs.scope, date="Fri, 15 Jan 2027 08:00:00 GMT"
+    )  # The simulation's zero.
     logs.write("mine/algo-1-1700000000", "loss=0.5;", at=1)
     logs.write("mine/algo-2-1700000000", "loss=oops;", at=2)
     logs.write("mine-2/algo-1-1700000000", "loss=0.1;", at=2)
@@ -525,5 +548,7 @@ def test_the_feed_is_called_the_log_in_notices() -> None:
 
 def test_an_answer_without_a_date_begins_the_log_early() -> None:
     assert _job._service_time({}) < datetime.now(UTC).timestamp() - _job.CLOCK_SLACK + 1
-    when = _job._service_time({"ResponseMetadata": {"HTTPHeaders": {"date": "Sat, 31 Jan 2026 12:00:00 GMT"}}})
+    when = _job._service_time(
+        {"ResponseMetadata": {"HTTPHeaders": {"date": "Sat, 31 Jan 2026 12:00:00 GMT"}}}
+    )
     assert when == datetime(2026, 1, 31, 12, tzinfo=UTC).timestamp()

@@ -51,7 +51,9 @@ def fallen_back(logs: CloudWatch) -> Reader:
     return best(logs)
 
 
-each_reader = pytest.mark.parametrize("make", [filtering, by_stream, best, fallen_back], ids=lambda m: m.__name__)
+each_reader = pytest.mark.parametrize(
+    "make", [filtering, by_stream, best, fallen_back], ids=lambda m: m.__name__
+)
 pytestmark = pytest.mark.looptime
 
 
@@ -122,15 +124,19 @@ async def test_1_a_line_later_than_every_window_is_found_by_the_closing_sweep(ma
 
 @each_reader
 @pytest.mark.parametrize(
-    "error", [Throttled("slow down"), Transient("reset"), Unreachable("refused")], ids=["throttle", "reset", "refused"]
+    "error",
+    [Throttled("slow down"), Transient("reset"), Unreachable("refused")],
+    ids=["throttle", "reset", "refused"],
 )
 async def test_1_failures_in_mid_page_neither_lose_nor_double(make: Make, error: Exception) -> None:
-    logs = CloudWatch(page=5, faults={n: error for n in (1, 2, 3, 7, 11, 12, 20)})
+    logs = CloudWatch(page=5, faults=dict.fromkeys((1, 2, 3, 7, 11, 12, 20), error))
     for number in range(100):
         logs.write((A, B)[number % 2], f"line {number}", at=number / 4)
     shown = await followed(make(logs), ends_at=60)
     whole(shown, logs)
-    assert sum("could not read the log" in n for n in shown.notices) == sum("works again" in n for n in shown.notices)
+    assert sum("could not read the log" in n for n in shown.notices) == sum(
+        "works again" in n for n in shown.notices
+    )
     assert any("could not read the log" in n for n in shown.notices)
 
 
@@ -182,7 +188,9 @@ async def test_1_a_token_that_has_expired_begins_the_stream_anew() -> None:
 
     async def call(service: str, operation: str, **request: object) -> object:
         if asyncio.get_running_loop().time() > 86_400 and "nextToken" in request and next(refusals, False):
-            raise ServiceError("CloudWatch Logs GetLogEvents was refused (InvalidParameterException): token has expired")
+            raise ServiceError(
+                "CloudWatch Logs GetLogEvents was refused (InvalidParameterException): token has expired"
+            )
         return await original(service, operation, **request)
 
     logs.call = call  # type: ignore[method-assign,assignment]
@@ -323,7 +331,9 @@ async def test_3_a_clock_that_is_behind_is_still_seen_live() -> None:
 
 
 @pytest.mark.parametrize(
-    ("lag", "quiet"), [(0.1, 5.0), (4.0, 12.0), (15.0, 45.0), (40.0, 60.0)], ids=["floor", "4 s", "15 s", "cap"]
+    ("lag", "quiet"),
+    [(0.1, 5.0), (4.0, 12.0), (15.0, 45.0), (40.0, 60.0)],
+    ids=["floor", "4 s", "15 s", "cap"],
 )
 async def test_4_quiet_is_three_times_the_lags_p90_between_5_and_60(lag: float, quiet: float) -> None:
     logs = CloudWatch(latency=0.0)
@@ -333,7 +343,9 @@ async def test_4_quiet_is_three_times_the_lags_p90_between_5_and_60(lag: float, 
     shown = await followed(filtering(logs), ends_at)
     whole(shown, logs)
     took = shown.items[-1][0] - ends_at
-    assert quiet <= took <= quiet + 3 * 1.0 + 2.0, "the period adds to the lag, and the last reads and the sweep cost"
+    assert quiet <= took <= quiet + 3 * 1.0 + 2.0, (
+        "the period adds to the lag, and the last reads and the sweep cost"
+    )
 
 
 async def test_4_then_one_sweep_from_the_head_and_the_count() -> None:
@@ -410,7 +422,10 @@ async def many(feeds: int, make: Make, logs: CloudWatch) -> list[Shown]:
 
 @pytest.mark.parametrize(
     ("make", "operation", "rate", "burst"),
-    [(filtering, "filter_log_events", FILTER_RATE, FILTER_BURST), (by_stream, "get_log_events", GET_RATE, GET_BURST)],
+    [
+        (filtering, "filter_log_events", FILTER_RATE, FILTER_BURST),
+        (by_stream, "get_log_events", GET_RATE, GET_BURST),
+    ],
 )
 async def test_5_calls_per_second_are_bounded_with_fifty_feeds(
     make: Make, operation: str, rate: float, burst: float
@@ -467,7 +482,9 @@ async def test_a_readable_line_is_shown_within_seconds(make: Make, every: float)
     whole(shown, logs)
     lags = sorted(shown.when(text) - when for text, when in readable.items())
     assert statistics.median(lags) <= 1.0
-    assert lags[int(len(lags) * 0.95)] <= (2.0 if every < 20 else 2.6)  # Behind silences beyond a minute, it is idle.
+    assert lags[int(len(lags) * 0.95)] <= (
+        2.0 if every < 20 else 2.6
+    )  # Behind silences beyond a minute, it is idle.
 
 
 async def test_a_chatty_job_is_shown_live_too() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
@@ -13,7 +14,11 @@ from components.aws.readers import BestReader, FilterReader, Reader, SeenIds, St
 from runner.errors import Throttled, Transient, Unreachable
 from tests.unit.aws.simulated import GROUP, JOB, CloudWatch, followed, virtually
 
-FAULTS = {"throttle": Throttled("Rate exceeded"), "reset": Transient("reset"), "refused": Unreachable("refused")}
+FAULTS = {
+    "throttle": Throttled("Rate exceeded"),
+    "reset": Transient("reset"),
+    "refused": Unreachable("refused"),
+}
 ENDS_AT = 40.0
 READABLE_BY = ENDS_AT + 4.0
 """What is readable before the quiet of five seconds is over has to be shown; what comes after may be."""
@@ -71,18 +76,25 @@ def distinct(schedule: Schedule) -> list[Line]:
 
 
 def reader(kind: str, logs: CloudWatch, schedule: Schedule) -> Reader:
-    kinds = {"filter": FilterReader, "streams": StreamReader, "best": BestReader}
+    kinds: dict[str, Callable[..., Reader]] = {
+        "filter": FilterReader,
+        "streams": StreamReader,
+        "best": BestReader,
+    }
     filtered = 0
 
     def refuse(operation: str) -> Exception | None:
         nonlocal filtered
         filtered += operation == "filter_log_events"
-        return Denied("not authorized") if filtered > schedule.denied_after and operation.startswith("filter") else None
+        return (
+            Denied("not authorized")
+            if filtered > schedule.denied_after and operation.startswith("filter")
+            else None
+        )
 
     if kind == "best":
         logs.denied = refuse
-    made: Reader = kinds[kind](logs, GROUP, f"{JOB}/")  # type: ignore[arg-type]
-    return made
+    return kinds[kind](logs, GROUP, f"{JOB}/")
 
 
 async def play(kind: str, schedule: Schedule) -> None:
@@ -101,7 +113,10 @@ async def play(kind: str, schedule: Schedule) -> None:
     expected = {key: count for key, count in logs.readable().items() if not key[0].startswith("job-2")}
     assert shown.counted == expected
     assert shown.summary.complete
-    assert (shown.summary.lines, shown.summary.late) == (len(shown.lines), sum(line.late for line in shown.lines))
+    assert (shown.summary.lines, shown.summary.late) == (
+        len(shown.lines),
+        sum(line.late for line in shown.lines),
+    )
 
 
 A_LINE = Line(0, "a", 1.0, 0.0, 0.0)

@@ -94,6 +94,7 @@ class TrainingOutputs(Outputs):
 ARGUMENTS = {
     "TrainingJobName": "job_name",
     "RoleArn": "role",
+    "MetricDefinitions": "metric_definitions",
     "AlgorithmSpecification": "image",
     "HyperParameters": "hyperparameters",
     "InputDataConfig": "channels",
