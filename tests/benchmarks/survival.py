@@ -129,6 +129,7 @@ async def run(case: Case, service: Cloud, folder: Path) -> Row:
         if case.meanwhile is not None:
             await case.meanwhile(service, process)
         elif case.lines:
+            await process.saying("Training")
             stream = await service.stream(case.name, instance=2)
             await service.put(stream, [f"{n} unlost" for n in range(100)])
         ended = await process.end()

@@ -266,6 +266,8 @@ class Step:
         await asyncio.gather(*self.readers, return_exceptions=True)
         for rule in self.door.rules:
             rule.release()
+        # What was held is carried out now, as a service may do long after its client has given up.
+        await eventually(lambda: all(call.answered for call in self.door.calls), "all calls are answered")
         for name in self.door.created:
             if await self.service.status(name) in RUNNING:
                 await self.service.call("StopTrainingJob", TrainingJobName=name)

@@ -86,7 +86,7 @@ def search_path() -> str:
 
 
 def _unknown(image: str, match: re.Match[str] | None, role: str) -> ApiError:
-    hint = f"(Embedded cloud: no local command stands for this image; map one with images={{{image!r}: 'python …'}}.)"
+    hint = f"(Embedded cloud: no local command stands for this image; map one with --local-image {image}='python …'.)"
     if match is None:
         return invalid(
             f"Invalid image URI {image}. Please provide a valid Amazon Elastic Container Registry path of the"

@@ -70,7 +70,10 @@ class SageMakerJob:
     def stop_command(self) -> str:
         """The AWS command line's way to stop it."""
         key = "".join(f"-{c.lower()}" if c.isupper() else c for c in self.kind.name_key).lstrip("-")
-        return f"aws sagemaker stop-{self.kind.shell} --region {self._aws.region} --{key} {shlex.quote(self.name)}"
+        words = ["aws", "sagemaker", f"stop-{self.kind.shell}", "--region", self._aws.region, f"--{key}", self.name]
+        if self._aws.endpoint_url:
+            words += ["--endpoint-url", self._aws.endpoint_url]
+        return shlex.join(words) + (f"   # as {self._aws.role}" if self._aws.role else "")
 
     # ── launch ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -160,10 +163,14 @@ class SageMakerJob:
                 await self._describe()
                 if not await self._is_ours():
                     return
-            await self._call("stop", **{self.kind.name_key: self.name})
+            await self._request_stop()
         except NotFound:
             return
-        except Transient:
+
+    async def _request_stop(self) -> None:
+        try:
+            await self._call("stop", **{self.kind.name_key: self.name})
+        except (NotFound, Transient):
             raise
         except ServiceError:
             # SageMaker refuses the stop of an ended job, in words that change: look instead of matching them.

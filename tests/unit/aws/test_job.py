@@ -59,6 +59,8 @@ class Service:
 
     region: str = "eu-west-1"
     embedded: bool = False
+    endpoint_url: str = ""
+    role: str = ""
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
     tags: dict[str, list[Mapping[str, str]]] = field(default_factory=dict)
     calls: list[tuple[str, str]] = field(default_factory=list)
@@ -452,6 +454,24 @@ def test_the_stop_command_is_one_of_the_aws_command_line(service_model: Any, kin
     assert {f"--{xform_name(member, '-')}" for member in model.input_shape.required_members} <= set(given)
     assert given["--region"] == "eu-west-1"
     assert name in given.values()
+
+
+def test_the_stop_command_leads_to_where_the_job_is() -> None:
+    there = Service(endpoint_url="https://vpce-1.sagemaker.example", role="arn:aws:iam::210987654321:role/other")
+    command = job_of(there, body("x"), "x").stop_command
+    assert "--endpoint-url https://vpce-1.sagemaker.example" in command
+    assert command.endswith("# as arn:aws:iam::210987654321:role/other")
+    assert shlex.split(command, comments=True)[-1] == "https://vpce-1.sagemaker.example"
+
+
+async def test_a_stop_that_is_refused_because_the_job_is_gone_counts_as_done() -> None:
+    service = Service()
+    job = job_of(service, body("x"), "x")
+    await job.launch()
+    service.instead["stop_training_job"] = [ServiceError("refused, in words that change")]
+    service.jobs.clear()
+    await job.stop()
+    assert [c for c, _ in service.calls][-2:] == ["stop_training_job", "describe_training_job"]
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.noun)
