@@ -106,7 +106,9 @@ def run_command(argv: Sequence[str]) -> int:
     identity = Identity.of_environment(name, {**os.environ, **_run_key(given)})
     component.request(call.inputs, identity)  # Bad input is told before anything is started.
     if "dry-run" in given.flags:
-        return asyncio.run(_dry_run(component, call.inputs, identity))
+        asyncio.run(_checked(component, call.inputs, identity))
+        print(json.dumps(component.request(call.inputs, identity), indent=2, default=str))
+        return 0
     from runner.step import Options, run_step
 
     options = Options(given.events, given.time_limit, given.local, True, call.outputs, call.ui, call.warnings)  # noqa: FBT003
@@ -200,9 +202,5 @@ async def _collecting(connection: AbstractAsyncContextManager[Job]) -> AsyncIter
         yield job
 
 
-async def _dry_run(component: Component, inputs: Any, identity: Identity) -> int:  # noqa: ANN401
-    async with component.connect(
-        inputs, identity
-    ):  # Checks against the service's model, without a connection.
-        print(json.dumps(component.request(inputs, identity), indent=2, default=str))
-    return 0
+async def _checked(component: Component, inputs: Any, identity: Identity) -> None:  # noqa: ANN401
+    await component.check(inputs, identity)

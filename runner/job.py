@@ -6,15 +6,15 @@
    engine to try again later; after an ambiguous one the job may exist all the same, so the next attempt that finds the
    name in use has to look whose it is. `NameTaken` says that the name belongs to somebody else's job.
 2. `describe()` reads the present status.
-3. `stop()` asks the service to stop; an ended or unknown job counts as stopped. It never touches a job that is not ours,
-   so after a launch whose end is unknown it looks first.
+3. `stop()` asks the service to stop, and says whether there was a job to stop: an ended or unknown one counts as stopped.
+   It never touches a job that is not ours, so after a launch whose end is unknown it looks first.
 4. `outputs()` reads what the ended job has made.
 5. `feeds()` lists what to follow beside the status. A feed learns of the job's end through `ended`, drains, and returns.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -62,8 +62,8 @@ class Job(Protocol):
         """Read the job's status."""
         ...
 
-    async def stop(self) -> None:
-        """Ask the service to stop the job; return when it has agreed."""
+    async def stop(self) -> bool:
+        """Ask the service to stop the job; return when it has agreed. False: there was nothing to stop."""
         ...
 
     async def outputs(self) -> Outputs:
@@ -99,8 +99,11 @@ class Component:
     outputs: type[Outputs]
     request: Callable[[Any, Identity], Mapping[str, Any]]
     """Inputs → operation → the exact body that would be sent; pure. Raises `InputError` naming the argument."""
+    check: Callable[[Any, Identity], Awaitable[None]]
+    """Checks the request against the service's own model, without a connection. Raises `InputError`."""
     connect: Callable[[Any, Identity], AbstractAsyncContextManager[Job]]
-    """Inputs → a job with its connections open for the length of the context."""
+    """Inputs → a job, checked, with credentials and clients at hand for the length of the context. What may take long is
+    done here, where it can be broken off: once `launch` is called, its request goes out."""
     attach: Callable[[Any, str], AbstractAsyncContextManager[Job]]
     """Inputs, of which only those that tell where to connect count, and a name → the job of that name, to be watched."""
     where: tuple[str, ...] = ()

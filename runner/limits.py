@@ -7,6 +7,7 @@ stop a job take no part: nothing may hold them up.
 from __future__ import annotations
 
 import asyncio
+from weakref import WeakKeyDictionary
 
 RESTORE_SECONDS = 60.0
 """From the lowest rate, so long a quiet restores the full one."""
@@ -22,6 +23,7 @@ class Bucket:
         self._burst = burst
         self._free_at = float("-inf")
         self._adjusted_at = 0.0
+        self._line = asyncio.Lock()
 
     @property
     def rate(self) -> float:
@@ -29,14 +31,16 @@ class Bucket:
         return self._rate
 
     async def take(self) -> None:
-        """Return when the next call may be made. A caller that is cancelled while it waits forfeits its turn."""
-        now = asyncio.get_running_loop().time()
-        self._restore(now)
-        earliest = now - (self._burst - 1) / self._rate
-        turn = max(self._free_at, earliest)
-        self._free_at = turn + 1 / self._rate
-        if turn > now:
-            await asyncio.sleep(turn - now)
+        """Return when the next call may be made: first come, first served."""
+        async with (
+            self._line
+        ):  # Only the head of the line reckons its turn, so the rate of that moment counts.
+            now = asyncio.get_running_loop().time()
+            self._restore(now)
+            turn = max(self._free_at, now - (self._burst - 1) / self._rate)
+            if turn > now:
+                await asyncio.sleep(turn - now)
+            self._free_at = turn + 1 / self._rate
 
     def throttled(self) -> None:
         """Tell the bucket that the service refused a call as one too many."""
@@ -51,14 +55,17 @@ class Bucket:
 
 
 class Limits:
-    """The buckets of one process, made as they are asked for."""
+    """The buckets of one process, made as they are asked for; each event loop has its own, as it has its own clock."""
 
     def __init__(self) -> None:
-        self._buckets: dict[tuple[str, ...], Bucket] = {}
+        self._buckets: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, ...], Bucket]] = (
+            WeakKeyDictionary()
+        )
 
     def bucket(self, *key: str, rate: float, burst: float = 1.0) -> Bucket:
         """Return the bucket of `key` (account, region, API); the first to ask sets its rate."""
-        return self._buckets.setdefault(key, Bucket(rate, burst))
+        buckets = self._buckets.setdefault(asyncio.get_running_loop(), {})
+        return buckets.setdefault(key, Bucket(rate, burst))
 
 
 SHARED = Limits()

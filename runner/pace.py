@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 
-GROWTH = 1.3
-"""Each pause without news is so much longer than the one before: a change is seen within about 30 % of its stage's age."""
+GROWTH = 1.2
+"""Each pause without news is so much longer than the one before: a change is seen within about 20 % of its stage's age."""
 BRIEF = 5.0
 """Longest pause, in seconds, during a stage that usually ends soon."""
 JITTER = 0.1

@@ -34,6 +34,8 @@ T = TypeVar("T")
 
 STOP_RESERVE = 5.0
 """Seconds before the deadline at which a launch that was never answered is given up, so that a stop can still be tried."""
+_TICK = 1e-3
+"""Seconds that are none: a clock's own steps may keep it from ever reaching a moment exactly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,17 +160,21 @@ class Run:
             )
             self._say(str(failure), Level.ERROR)
             raise failure from error
-        self._stopping.outcome = f"the service was told to stop {self.job.name}, and agreed"
+        if stop.result():
+            self._stopping.outcome = f"the service was told to stop {self.job.name}, and agreed"
+        else:
+            self._stopping.outcome = f"{self.job.name} is not running, so there was nothing to stop"
         self._say(self._stopping.outcome, Level.WARNING)
         return cancelled
 
-    async def _stop(self) -> None:
+    async def _stop(self) -> bool:
         def told(error: Transient, _count: int) -> None:
             self._refusal = error
 
         async for attempt in retrying(lambda _: float("inf"), first=0.1, longest=2.0, told=told):
             with attempt:
-                await self.job.stop()
+                stopped = await self.job.stop()
+        return stopped
 
     async def _unwind(self) -> asyncio.CancelledError | None:
         """End what still runs of the watch; the remote job has been dealt with."""
@@ -312,7 +318,7 @@ async def finish(
     task, cancelled = asyncio.ensure_future(work), None
     while not task.done():
         left = deadline.left() - reserve if deadline.runs else None
-        given_up = left is not None and left <= 0
+        given_up = left is not None and left < _TICK
         if given_up:
             task.cancel()
         try:

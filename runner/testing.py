@@ -72,15 +72,17 @@ class FakeJob:
             raise NotFound(f"no job {self.name}")
         return Status(self._phase())
 
-    async def stop(self) -> None:
+    async def stop(self) -> bool:
         """Stop the job; an unknown or ended one counts as stopped."""
         self.calls.append("stop")
         await asyncio.sleep(self.stopping)
         if self.stop_failures:
             raise self.stop_failures.pop(0)
-        if self.running:
-            self.stopped_at = self._now()
-            self.calls.append("stopped")
+        if not self.running:
+            return False
+        self.stopped_at = self._now()
+        self.calls.append("stopped")
+        return True
 
     async def outputs(self) -> Outputs:
         """Have none."""

@@ -75,6 +75,10 @@ class Expired(ServiceError):
     """The credentials' time is up."""
 
 
+class Renewing(Unreachable):
+    """The credentials' time is up, but they may be under renewal; the call was certainly not carried out."""
+
+
 class Denied(ServiceError):
     """The credentials do not permit the call."""
 

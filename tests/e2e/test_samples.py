@@ -28,7 +28,11 @@ def compiled(sample: Path, target: Path) -> list[dict[str, Any]]:
 def test_it_compiles_and_its_steps_know_their_run(sample: Path, tmp_path: Path) -> None:
     pipeline, platform = compiled(sample, tmp_path / "pipeline.yaml")
     executors = pipeline["deploymentSpec"]["executors"]
-    ours = {k: v["container"] for k, v in executors.items() if v["container"].get("command", [])[1:3] == ["-m", "runner"]}
+    ours = {
+        k: v["container"]
+        for k, v in executors.items()
+        if v["container"].get("command", [])[1:3] == ["-m", "runner"]
+    }
     assert ours
     identified = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     for name, container in ours.items():

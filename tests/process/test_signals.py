@@ -72,7 +72,8 @@ async def before_create(world: World, number: signal.Signals) -> None:
         await rule.reached.wait()
         step.signal(number)
         rule.release()
-        await ended(step, number, stops=None)
+        await ended(step, number, word="nothing had been sent", stops=0)
+        assert step.door.of(CREATE) == []
 
 
 @CASES.of_two
@@ -414,3 +415,42 @@ async def stderr_broken_too(world: World) -> None:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_signal(case: Case, cases: Background) -> None:
     cases.result(case.name, 55)
+
+
+# ── what is not touched, and what is not said ───────────────────────────────────────────────────────────────────────
+
+
+async def test_nothing_is_sent_after_the_signal(world: World) -> None:
+    async with without_keys(world, "answer") as (step, rule):
+        await rule.reached.wait()
+        step.signal(TERM)
+        await eventually(lambda: time.monotonic() > step.signalled + 0.2, "the signal was seen")
+        rule.release()
+        assert await step.end(5) == 143, step
+        assert step.door.of(CREATE) == [], step
+
+
+async def test_job_of_somebody_else_that_differs_by_a_hyperparameter(world: World) -> None:
+    async with world.step() as theirs, world.door() as door:
+        await theirs.out.until("| tick 1\n")
+        name = theirs.jobs[0]
+        rule = door.rule(CREATE, hold="answer", spoil="drop")
+        inputs = {"job_name": name, "hyperparameters": '{"other": "1"}'}
+        async with world.step(opened=door, inputs=inputs) as step:
+            await rule.reached.wait()
+            step.signal(TERM)
+            rule.release()
+            assert await step.end(5) == 143, step
+            assert step.door.of(STOP) == [], step
+
+
+async def test_the_last_word_when_there_was_no_job(world: World) -> None:
+    async with world.door() as door:
+        rule = door.rule(CREATE, hold="request", spoil="error", work=False)
+        async with world.step(opened=door) as step:
+            await rule.reached.wait()
+            step.signal(TERM)
+            rule.release()
+            assert await step.end(5) == 143, step
+            assert door.of(STOP) == []
+            assert "agreed" not in step.err.last, step

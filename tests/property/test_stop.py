@@ -9,14 +9,23 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections.abc import AsyncIterator, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from looptime import new_event_loop
 
-from runner.errors import InputError, NameTaken, RunnerError, ServiceError, StopFailed, Throttled, Transient, Unreachable
+from runner.errors import (
+    InputError,
+    NameTaken,
+    RunnerError,
+    ServiceError,
+    StopFailed,
+    Throttled,
+    Transient,
+    Unreachable,
+)
 from runner.events import LogLine
 from runner.job import Ended, Feed, FeedEvent, Sink
 from runner.signals import DEFAULT_GRACE, Reason, Stopping
@@ -76,7 +85,9 @@ worlds = st.builds(
     launching=st.one_of(st.floats(0, 10), st.sampled_from([0.0, 19.0, 24.0, 40.0, 1e5])),
     stopping=st.one_of(st.floats(0, 10), st.sampled_from([0.0, 19.0, 24.0, 40.0, 1e5])),
     launch_failures=some("throttled", "unreachable", "lost", "refused", "bad", "taken", "unforeseen", most=4),
-    describe_failures=some("throttled", "unreachable", "lost", "lost", "lost", "refused", "unforeseen", most=6),
+    describe_failures=some(
+        "throttled", "unreachable", "lost", "lost", "lost", "refused", "unforeseen", most=6
+    ),
     stop_failures=some("throttled", "unreachable", "lost", "refused", most=4),
     feeds=some("plain", "failing", "deaf", "late", most=3),
     sinks=some("memory", "raising", "hanging", "deaf", most=3),
@@ -100,11 +111,21 @@ def made_feed(kind: str, calls: list[str]) -> Feed:
         await asyncio.sleep(12)
         yield LogLine("last words")
 
-    return {"plain": feed("a line"), "failing": feed(error=OSError()), "deaf": deaf_feed(10, calls), "late": late}[kind]
+    return {
+        "plain": feed("a line"),
+        "failing": feed(error=OSError()),
+        "deaf": deaf_feed(10, calls),
+        "late": late,
+    }[kind]
 
 
 def made_sink(kind: str) -> Sink:
-    sinks = {"memory": MemorySink(), "raising": RaisingSink(), "hanging": HangingSink(), "deaf": HangingSink(20)}
+    sinks = {
+        "memory": MemorySink(),
+        "raising": RaisingSink(),
+        "hanging": HangingSink(),
+        "deaf": HangingSink(20),
+    }
     return sinks[kind]
 
 
@@ -201,7 +222,9 @@ def test_what_was_never_accepted_is_never_touched_by_a_stop(world: World) -> Non
 
 @settings(max_examples=300, deadline=None)
 @given(worlds)
-def test_after_the_first_cancellation_nothing_is_launched_any_more_and_everything_has_one_deadline(world: World) -> None:
+def test_after_the_first_cancellation_nothing_is_launched_any_more_and_everything_has_one_deadline(
+    world: World,
+) -> None:
     ending = virtually(lived(world))
     first = first_cancel(world, ending)
     if first is None:
@@ -236,9 +259,8 @@ def test_what_comes_up_is_what_happened_and_never_a_group(world: World) -> None:
 
 
 @settings(max_examples=200, deadline=None)
-@given(worlds, st.integers(0, 4))
-def test_without_stop_on_exit_no_stop_is_ever_sent(world: World, _seed: int) -> None:
-    watching = World(**{**world.__dict__, "stop_on_exit": False})
-    ending = virtually(lived(watching))
+@given(worlds)
+def test_without_stop_on_exit_no_stop_is_ever_sent(world: World) -> None:
+    ending = virtually(lived(replace(world, stop_on_exit=False)))
     assert "stop" not in ending.job.calls
     assert not isinstance(ending.error, StopFailed)

@@ -13,6 +13,8 @@ from runner.signals import Stopping
 from runner.supervise import Timing, launched
 from runner.testing import FakeJob, MemorySink
 
+USUAL = Timing()
+
 
 def now() -> float:
     """Return the loop's time, to the microsecond."""
@@ -47,9 +49,9 @@ class Watched(FakeJob):
         self.attempts[-1] = "accepted"
         return event
 
-    async def stop(self) -> None:
+    async def stop(self) -> bool:
         self.times.append(("stop", now()))
-        await super().stop()
+        return await super().stop()
 
     async def describe(self) -> Status:
         self.times.append(("describe", now()))
@@ -57,6 +59,11 @@ class Watched(FakeJob):
 
     def feeds(self) -> Sequence[Feed]:
         return [*super().feeds(), *self.followed]
+
+    @property
+    def asides(self) -> list[str]:
+        """What was asked of it beside its status, which is read at moments that vary."""
+        return [call for call in self.calls if call != "describe"]
 
     def asked(self, verb: str) -> list[float]:
         """Return when a verb was called."""
@@ -140,7 +147,7 @@ def deaf_feed(seconds: float, calls: list[str]) -> Feed:
 async def follow(
     job: FakeJob,
     *sinks: Sink,
-    timing: Timing = Timing(),
+    timing: Timing = USUAL,
     stopping: Stopping | None = None,
     stop_on_exit: bool = True,
 ) -> Status:

@@ -57,7 +57,7 @@ async def test_launch_2_patience_with_a_service_that_breaks_ends_and_the_unsure_
     with pytest.raises(Transient, match="500"):
         await follow(job, timing=Timing(launch_patience=120))
     assert 120 <= job.asked("launch")[-1] + 1 <= 120 + 30 + 1
-    assert job.calls[-2:] == ["stop", "stopped"]
+    assert job.asides[-2:] == ["stop", "stopped"]
     assert not job.running
 
 
@@ -69,7 +69,9 @@ async def test_launch_2_a_service_out_of_reach_is_given_up_sooner_and_needs_no_s
     assert job.asked("stop") == []
 
 
-@pytest.mark.parametrize("refusal", [ServiceError("access denied"), RunnerError("no"), Throttled("slow down")])
+@pytest.mark.parametrize(
+    "refusal", [ServiceError("access denied"), RunnerError("no"), Throttled("slow down")]
+)
 async def test_launch_2_a_plain_refusal_made_no_job_so_none_is_stopped(refusal: RunnerError) -> None:
     job = Watched(launch_failures=[refusal] * 3)
     with pytest.raises(type(refusal)) as raised:
@@ -83,7 +85,7 @@ async def test_launch_2_a_refusal_after_a_lost_answer_does_not_tell_so_the_job_i
     job = Watched(launch_failures=[Transient("500"), ServiceError("access denied")], runs=1e6)
     with pytest.raises(ServiceError, match="access denied"):
         await follow(job)
-    assert job.calls[-2:] == ["stop", "stopped"]
+    assert job.asides[-2:] == ["stop", "stopped"]
 
 
 async def test_launch_2_a_job_that_is_not_ours_is_not_touched() -> None:
@@ -116,7 +118,7 @@ async def test_launch_3_a_launch_under_way_is_finished_then_stopped(at: float, l
     task = asyncio.create_task(follow(job, sink))
     await asyncio.sleep(0)
     assert isinstance(await cancelled_at(task, at), asyncio.CancelledError)
-    assert [c for c in job.calls if c != "describe"] == ["launch", "made", "stop", "stopped"]
+    assert job.asides == ["launch", "made", "stop", "stopped"]
     assert looptime == 1.5
     assert job.asked("stop") == [1.0]
 
@@ -136,7 +138,9 @@ async def test_launch_3_a_launch_that_is_refused_meanwhile_needs_no_stop(looptim
     assert looptime == 4
 
 
-async def test_launch_3_a_launch_that_is_never_answered_is_given_up_in_time_for_a_stop(looptime: float) -> None:
+async def test_launch_3_a_launch_that_is_never_answered_is_given_up_in_time_for_a_stop(
+    looptime: float,
+) -> None:
     job = Watched(launching=1e6, stopping=1)
     task = asyncio.create_task(follow(job))
     error = await cancelled_at(task, 3)
@@ -156,7 +160,9 @@ async def test_launch_3_without_a_stop_a_given_up_launch_ends_as_the_cancellatio
     assert "stop" not in job.calls
 
 
-@pytest.mark.parametrize(("failure", "stops"), [(Throttled("slow"), 0), (Unreachable("x"), 0), (Transient("500"), 1)])
+@pytest.mark.parametrize(
+    ("failure", "stops"), [(Throttled("slow"), 0), (Unreachable("x"), 0), (Transient("500"), 1)]
+)
 async def test_cancelled_between_attempts_there_is_no_further_attempt(
     failure: Transient, stops: int, looptime: float
 ) -> None:

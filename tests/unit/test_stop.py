@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 
 from runner.errors import ServiceError, StopFailed, Throttled, Transient
 from runner.events import Finished, Level, LogLine, Notice, Phase, Status
+from runner.job import Ended, FeedEvent
 from runner.publish import FLUSH_SECONDS
 from runner.signals import DEFAULT_GRACE, MOMENT, Deadline, Reason, Stopping
 from runner.supervise import Timing, finish, launched
@@ -30,6 +32,12 @@ POD_GRACE = 30.0
 """Seconds after which Kubernetes kills a pod that was told to end."""
 
 
+async def failing_body(job: Watched, error: BaseException) -> None:
+    async with launched(job):
+        await asyncio.sleep(10)
+        raise error
+
+
 # ── (1) the request goes out first ──────────────────────────────────────────────────────────────────────────────────
 
 
@@ -40,7 +48,7 @@ async def test_stop_1_goes_out_before_a_task_is_cancelled_or_a_sink_is_written_t
     await until(20.0001)
     job.calls.clear()
     assert isinstance(await cancelled_at(task, 20.0001), asyncio.CancelledError)
-    calls = [c for c in job.calls if c != "describe"]
+    calls = job.asides
     assert calls[:2] == ["stop", "stopped"]
     assert sorted(calls[2:]) == ["feed cancelled", "write Notice"]
     assert job.asked("stop") == [20.0001]
@@ -109,9 +117,7 @@ async def test_stop_2_also_when_the_block_is_left_without_any_signal(looptime: f
     """Without a reason the deadline counts from the moment the block is left: a stop that hangs is no way to hang."""
     job = Watched(runs=1e6, stopping=1e6)
     with pytest.raises(StopFailed) as raised:
-        async with launched(job):
-            await asyncio.sleep(10)
-            raise ValueError("the body's own")
+        await failing_body(job, ValueError("the body's own"))
     assert looptime == 1 + 10 + DEFAULT_GRACE
     assert isinstance(raised.value.__context__, ValueError)
 
@@ -161,7 +167,9 @@ async def test_stop_2_a_stop_that_heeds_no_cancellation_is_abandoned(looptime: f
     await asyncio.sleep(200)
 
 
-async def test_stop_2_a_scope_left_without_reason_uses_up_nothing_of_the_next_ones_time(looptime: float) -> None:
+async def test_stop_2_a_scope_left_without_reason_uses_up_nothing_of_the_next_ones_time(
+    looptime: float,
+) -> None:
     stopping = Stopping()
     for job in (Watched(runs=1e6), Watched(runs=1e6)):
         async with launched(job, stopping=stopping):
@@ -207,7 +215,10 @@ async def test_finish_bounds_what_a_shield_would_not(looptime: float) -> None:
 
 
 async def test_a_stop_that_fails_transiently_is_sent_again(looptime: float) -> None:
-    job, sink = Watched(runs=1e6, stop_failures=[Throttled("slow down"), Transient("503"), Transient("reset")]), MemorySink()
+    job, sink = (
+        Watched(runs=1e6, stop_failures=[Throttled("slow down"), Transient("503"), Transient("reset")]),
+        MemorySink(),
+    )
     task = asyncio.create_task(follow(job, sink))
     assert isinstance(await cancelled_at(task, 5), asyncio.CancelledError)
     assert len(job.asked("stop")) == 4
@@ -216,7 +227,9 @@ async def test_a_stop_that_fails_transiently_is_sent_again(looptime: float) -> N
     assert notices(sink) == ["the service was told to stop fake-job, and agreed"]
 
 
-async def test_it_is_sent_again_and_again_until_the_deadline_and_the_last_answer_is_told(looptime: float) -> None:
+async def test_it_is_sent_again_and_again_until_the_deadline_and_the_last_answer_is_told(
+    looptime: float,
+) -> None:
     job = Watched(runs=1e6, stop_failures=[Throttled("slow down")] * 999)
     task = asyncio.create_task(follow(job))
     error = await cancelled_at(task, 5)
@@ -299,10 +312,13 @@ async def test_a_failing_sibling_stops_the_job_and_is_what_comes_up() -> None:
         await asyncio.sleep(9)
         raise ValueError("sibling")
 
-    with pytest.raises(ExceptionGroup) as raised:
+    async def together() -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(follow(job))
             group.create_task(failing())
+
+    with pytest.raises(ExceptionGroup) as raised:
+        await together()
     assert raised.group_contains(ValueError, match="sibling")
     assert job.asked("stop") == [9]
     assert not job.running
@@ -346,23 +362,20 @@ async def test_leaving_early_without_an_error_stops_the_job(looptime: float) -> 
     job = Watched(runs=1e6)
     async with launched(job):
         await asyncio.sleep(10)
-    assert job.calls[-2:] == ["stop", "stopped"]
+    assert job.asides[-2:] == ["stop", "stopped"]
     assert looptime == 11.5
 
 
-@pytest.mark.parametrize("error", [ValueError("mine"), KeyboardInterrupt(), SystemExit(3), ExceptionGroup("g", [OSError()])])
+@pytest.mark.parametrize(
+    "error", [ValueError("mine"), KeyboardInterrupt(), SystemExit(3), ExceptionGroup("g", [OSError()])]
+)
 async def test_an_error_of_the_body_stops_the_job_and_comes_up_as_it_is(error: BaseException) -> None:
     job = Watched(runs=1e6)
     job.followed = [feed("a line"), feed("another", error=OSError("telemetry"))]
-    try:
-        async with launched(job):
-            await asyncio.sleep(10)
-            raise error
-    except BaseException as raised:  # noqa: BLE001  any will do
-        assert raised is error
-    else:
-        pytest.fail("nothing was raised")
-    assert job.calls[-2:] == ["stop", "stopped"]
+    with pytest.raises(type(error)) as raised:
+        await failing_body(job, error)
+    assert raised.value is error
+    assert job.asides[-2:] == ["stop", "stopped"]
 
 
 async def test_an_error_of_the_body_comes_up_though_cancelled_while_stopping() -> None:
@@ -388,7 +401,7 @@ async def test_a_job_that_has_ended_is_not_stopped() -> None:
 async def test_nor_is_it_when_cancelled_while_its_feeds_drain(looptime: float) -> None:
     job, stopping = Watched(runs=5), Stopping()
 
-    async def slow(ended: asyncio.Event):  # noqa: ANN202  a feed
+    async def slow(ended: Ended) -> AsyncIterator[FeedEvent]:
         await ended.wait()
         await asyncio.sleep(100)
         yield LogLine("last words")
@@ -411,16 +424,13 @@ async def test_stop_on_exit_off_leaves_the_job_alone(looptime: float) -> None:
     assert looptime == 10
 
 
-@pytest.mark.parametrize("error", [None, ValueError("mine")])
-async def test_stop_on_exit_off_however_it_is_left(error: Exception | None) -> None:
+async def test_stop_on_exit_off_however_it_is_left() -> None:
     job = Watched(runs=1e6)
-    try:
+    async with launched(job, stop_on_exit=False):
+        await asyncio.sleep(3)
+    with pytest.raises(ValueError, match="mine"):
         async with launched(job, stop_on_exit=False):
-            await asyncio.sleep(3)
-            if error:
-                raise error
-    except ValueError as raised:
-        assert raised is error
+            raise ValueError("mine")
     assert "stop" not in job.calls
     assert job.running
 

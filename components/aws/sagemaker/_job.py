@@ -63,6 +63,8 @@ class SageMakerJob:
         self._first_sent: float | None = None
         self._ambiguous = False
         self._ours = False
+        self._stop_sent = False
+        """A stop request went out whose answer was lost: it may be the reason why there is nothing left to stop."""
         self._created = 0.0
         self._description: Description = {}
 
@@ -70,7 +72,15 @@ class SageMakerJob:
     def stop_command(self) -> str:
         """The AWS command line's way to stop it."""
         key = "".join(f"-{c.lower()}" if c.isupper() else c for c in self.kind.name_key).lstrip("-")
-        words = ["aws", "sagemaker", f"stop-{self.kind.shell}", "--region", self._aws.region, f"--{key}", self.name]
+        words = [
+            "aws",
+            "sagemaker",
+            f"stop-{self.kind.shell}",
+            "--region",
+            self._aws.region,
+            f"--{key}",
+            self.name,
+        ]
         if self._aws.endpoint_url:
             words += ["--endpoint-url", self._aws.endpoint_url]
         return shlex.join(words) + (f"   # as {self._aws.role}" if self._aws.role else "")
@@ -156,27 +166,32 @@ class SageMakerJob:
         await self._describe()
         return self._reading.status(self._description)
 
-    async def stop(self) -> None:
+    async def stop(self) -> bool:
         """Ask for the stop. An unknown or ended job counts as stopped; one that is not ours is left alone."""
         try:
             if not self._ours:
                 await self._describe()
                 if not await self._is_ours():
-                    return
-            await self._request_stop()
+                    return False
+            return await self._request_stop()
         except NotFound:
-            return
+            return False
 
-    async def _request_stop(self) -> None:
+    async def _request_stop(self) -> bool:
         try:
             await self._call("stop", **{self.kind.name_key: self.name})
-        except (NotFound, Transient):
+        except Transient as error:
+            self._stop_sent = self._stop_sent or error.ambiguous
+            raise
+        except NotFound:
             raise
         except ServiceError:
             # SageMaker refuses the stop of an ended job, in words that change: look instead of matching them.
-            status = await self.describe()
-            if not status.phase.final and status.phase is not Phase.STOPPING:
+            phase = (await self.describe()).phase
+            if not phase.final and phase is not Phase.STOPPING:
                 raise
+            return phase is Phase.STOPPING or self._stop_sent
+        return True
 
     async def outputs(self) -> Outputs:
         """Read what the ended job has made."""
@@ -213,12 +228,20 @@ class SageMakerJob:
 
 
 def covers(theirs: Any, ours: Any) -> bool:  # noqa: ANN401  plain data
-    """Say whether a description agrees with a request in every member that it repeats. The service adds and drops."""
+    """Say whether a description agrees with a request in every member that it repeats. The service adds and drops.
+
+    What is the user's own through and through, it can't add to: that has to be the same to the letter.
+    """
     if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
-        return all(covers(theirs[k], v) for k, v in ours.items() if k in theirs and v not in ("", None))
+        verbatim = all(dict(theirs.get(k, {})) == dict(ours.get(k, {})) for k in _VERBATIM)
+        shared = (k for k, v in ours.items() if k in theirs and v not in ("", None))
+        return verbatim and all(covers(theirs[k], ours[k]) for k in shared)
     if isinstance(ours, list) and isinstance(theirs, list):
         return len(ours) == len(theirs) and all(covers(t, o) for t, o in zip(theirs, ours, strict=True))
     return bool(theirs == ours)
+
+
+_VERBATIM = ("HyperParameters", "Environment")
 
 
 def instance(stream: str) -> str:

@@ -457,7 +457,9 @@ def test_the_stop_command_is_one_of_the_aws_command_line(service_model: Any, kin
 
 
 def test_the_stop_command_leads_to_where_the_job_is() -> None:
-    there = Service(endpoint_url="https://vpce-1.sagemaker.example", role="arn:aws:iam::210987654321:role/other")
+    there = Service(
+        endpoint_url="https://vpce-1.sagemaker.example", role="arn:aws:iam::210987654321:role/other"
+    )
     command = job_of(there, body("x"), "x").stop_command
     assert "--endpoint-url https://vpce-1.sagemaker.example" in command
     assert command.endswith("# as arn:aws:iam::210987654321:role/other")

@@ -348,8 +348,8 @@ async def test_no_credentials_at_all(aws_server: Server) -> None:
             await describe(aws)
     assert not isinstance(caught.value, Transient)
     with pytest.raises(ServiceError, match="no AWS credentials"):
-        async with Aws(where(endpoint_url=aws_server.url, assume_role=ROLE)):
-            pass
+        async with Aws(where(endpoint_url=aws_server.url, assume_role=ROLE)) as aws:
+            await aws.ready("sagemaker")
     assert aws_server.calls == []
 
 

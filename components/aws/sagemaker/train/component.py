@@ -266,16 +266,30 @@ def _reading() -> Reading:
     )
 
 
+async def check(inputs: TrainingInputs, identity: Identity) -> None:
+    """Check the request against botocore's model of SageMaker. Raises `InputError`."""
+    from components.aws.session import Aws
+
+    async with Aws(inputs) as aws:
+        await _checked(aws, request(inputs, identity)[TRAINING.create])
+
+
+async def _checked(aws: Aws, body: Mapping[str, Any]) -> None:
+    from components.aws import validate
+
+    validate.check(await aws.operation("sagemaker", TRAINING.create), body, ARGUMENTS)
+
+
 @asynccontextmanager
 async def connect(inputs: TrainingInputs, identity: Identity) -> AsyncIterator[Job]:
-    """Open the connections of one job; nothing is sent before `launch`."""
+    """Check the request, and open the connections; nothing is sent before `launch`."""
     from components.aws.sagemaker._job import SageMakerJob
     from components.aws.session import Aws
-    from components.aws.validate import check
 
     body = request(inputs, identity)[TRAINING.create]
     async with Aws(inputs) as aws:
-        check(await aws.operation("sagemaker", TRAINING.create), body, ARGUMENTS)
+        await _checked(aws, body)
+        await aws.ready("sagemaker")
         yield SageMakerJob(TRAINING, aws, identity.component, _reading(), body[TRAINING.name_key], body)
 
 
@@ -286,6 +300,7 @@ async def attach(where: AwsInputs, name: str) -> AsyncIterator[Job]:
     from components.aws.session import Aws
 
     async with Aws(where) as aws:
+        await aws.ready("sagemaker")
         yield SageMakerJob(TRAINING, aws, "aws.sagemaker.train", _reading(), name, None)
 
 
@@ -295,6 +310,7 @@ component = Component(
     inputs=TrainingInputs,
     outputs=TrainingOutputs,
     request=request,
+    check=check,
     connect=connect,
     attach=attach,
     where=WHERE,
