@@ -167,14 +167,15 @@ async def test_stop_2_a_stop_that_heeds_no_cancellation_is_abandoned(looptime: f
     await asyncio.sleep(200)
 
 
-async def test_stop_2_a_scope_left_without_reason_uses_up_nothing_of_the_next_ones_time(
-    looptime: float,
-) -> None:
+async def test_stop_2_a_scope_left_without_reason_uses_up_nothing_of_the_next_ones_time() -> None:
     stopping = Stopping()
-    for job in (Watched(runs=1e6), Watched(runs=1e6)):
-        async with launched(job, stopping=stopping):
-            await asyncio.sleep(10 * DEFAULT_GRACE)
+    for moment in (3, 60):  # In the middle of the launch, and of the watch.
+        job = Watched(runs=1e6, launching=5)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(moment):
+                await follow(job, stopping=stopping)
         assert not job.running
+        await asyncio.sleep(10 * DEFAULT_GRACE)
     third = Watched(runs=1e6, stopping=20)
     task = asyncio.create_task(follow(third, stopping=stopping))
     await asyncio.sleep(10)
