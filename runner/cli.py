@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import select
 import signal
 import sys
 import traceback
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import runner
-from runner.errors import InputError, RunnerError
+from runner.errors import InputError, RunnerError, StopFailed
 
 if TYPE_CHECKING:
     import argparse
@@ -39,46 +40,51 @@ class Command(NamedTuple):
     summary: str
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; return the exit code."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    debug = "--debug" in arguments
-    arguments = [a for a in arguments if a != "--debug"]
-    if argv is None:
-        signal.signal(signal.SIGTERM, _too_early)
-    try:
-        return _dispatch(arguments)
-    except RunnerError as error:
-        if debug:
-            traceback.print_exc()
-        return _last_word(str(error), error.exit_code)
-    except KeyboardInterrupt:
-        return _last_word("interrupted (Ctrl-C)", 130)
-    except BrokenPipeError:
-        return _last_word("nobody reads the output any more", 1)
-    except Exception as error:  # noqa: BLE001  the last resort: whatever it is, one clear line instead of a traceback
-        if debug:
-            traceback.print_exc()
-        hint = "" if debug else "; run again with --debug for the traceback, and please report it"
-        return _last_word(f"internal error: {type(error).__name__}: {error}{hint}", 1)
-    finally:
-        from runner.sinks.quiet import quiet_stdout
+_SENDING = frozenset({"run", "watch"})
+"""Commands that send something."""
 
-        quiet_stdout()
-        if argv is None:
-            _too_late_for_signals()
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit code. Without `argv`, the process is ours, and ends here."""
+    if argv is not None:
+        return _answered(argv)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _too_early)
+    code = _answered(sys.argv[1:])
+    from runner.sinks.quiet import quiet_stdout
+
+    quiet_stdout()
+    _too_late_for_signals()
+    # All is said. Taking the interpreter down would join threads, of which one may hang.
+    os._exit(code)
+
+
+def _answered(argv: Sequence[str]) -> int:
+    """Carry out a command; say how it ended if that was not well; return the exit code."""
+    debug = "--debug" in argv
+    try:
+        return _dispatch([a for a in argv if a != "--debug"])
+    except SystemExit as leaving:  # argparse's way to end
+        return leaving.code if isinstance(leaving.code, int) else 0
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  whatever it is: one clear line, no traceback
+        if debug:
+            traceback.print_exc()
+        return _last_word(*_reason(error, debug=debug), code=_exit_code(error))
 
 
 def _too_early(number: int, _frame: object) -> None:
     """Leave at once: nothing is under way before a command takes the signals over (see `runner.signals`).
 
+    Standard error may be stalled: what it has no room for is not said.
+
     As PID 1, the process would not even be ended by a signal that it has no handler for. No exception is raised, for one
     that meets a callback of the interpreter's own (an import has some) is lost.
     """
+    what = "interrupted (Ctrl-C)" if number == signal.SIGINT else "terminated (SIGTERM)"
+    rest = "; nothing had been sent" if _SENDING & {*sys.argv[1:2]} else ""
     try:
-        os.write(
-            2, f"{PROGRAM}: terminated ({signal.Signals(number).name}); nothing had been sent\n".encode()
-        )
+        if select.select([], [2], [], 0)[1]:
+            os.write(2, f"{PROGRAM}: {what}{rest}\n".encode())
     finally:
         os._exit(128 + number)
 
@@ -122,17 +128,33 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _last_word(text: str, code: int) -> int:
-    """Say the reason as the last line on standard error, which may be a broken pipe by now."""
-    from runner.sinks.text import printable
+def _exit_code(error: BaseException) -> int:
+    if isinstance(error, KeyboardInterrupt):
+        return 128 + signal.SIGINT
+    return error.exit_code if isinstance(error, RunnerError) else 1
 
-    first, *rest = text.splitlines() or [""]
-    lines = [f"{PROGRAM}: {printable(first)}", *(f"{PROGRAM}: {printable(line)}" for line in rest)]
-    try:
-        sys.stderr.write("\n".join(lines) + "\n")
-        sys.stderr.flush()
-    except OSError:
-        sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115
+
+def _reason(error: BaseException, *, debug: bool) -> Sequence[str]:
+    """Return an error's lines. Only a stop that failed has two, the second all ours: how to stop the job by hand."""
+    if isinstance(error, RunnerError):
+        failed = isinstance(error, StopFailed) or isinstance(error.__cause__, StopFailed)
+        return str(error).rsplit("\n", 1) if failed else [str(error)]
+    if isinstance(error, KeyboardInterrupt):
+        return ["interrupted (Ctrl-C)"]
+    if isinstance(error, BrokenPipeError):
+        return ["nobody reads the output any more"]
+    if isinstance(error, OSError):
+        return [(f"{error.filename}: " if error.filename else "") + (error.strerror or str(error))]
+    hint = "" if debug else "; run again with --debug for the traceback, and please report it"
+    return [f"internal error: {type(error).__name__}: {error}{hint}"]
+
+
+def _last_word(*lines: str, code: int) -> int:
+    """Say the reason as the last line on standard error, which may be broken or stalled by now."""
+    from runner.sinks.quiet import say
+    from runner.sinks.text import one_line
+
+    say("\n".join(f"{PROGRAM}: {one_line(line)}" for line in lines))
     return code
 
 
@@ -175,6 +197,8 @@ def _compile(argv: Sequence[str]) -> int:
     )
     parser.add_argument("--output", type=Path, help="folder to write to, instead of beside the component")
     given = parser.parse_args(argv)
+    if not given.image.strip():
+        raise InputError("--image is blank; name the image that the steps run in, or leave the option out")
     stale = []
     for name in given.component or catalog.ids():
         for path, text in manifest.files(name, given.image).items():
@@ -260,6 +284,3 @@ COMMANDS = {
     "emulate": Command(_emulate, "start an embedded cloud as a server"),
     "demo": Command(_demo, "see it work, on the embedded cloud"),
 }
-
-if __name__ == "__main__":  # pragma: no cover  `python -m runner` is the way in
-    os._exit(main())

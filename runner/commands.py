@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import json
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+import re
+import shlex
+import shutil
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from runner import catalog, spec
+from runner import catalog, loop, spec
 from runner.embedded import EmbeddedOptions
 from runner.errors import InputError
 from runner.identity import Identity
 from runner.job import Component, Job
+from runner.sinks.jsonl import check_path
+from runner.sinks.outputs import check_paths
 
 _OPTIONS = """\
 options of run:
@@ -34,6 +38,9 @@ options of run:
 
 _FLAGS = frozenset({"local", "dry-run", "stop-on-exit", "help", "h"})
 _VALUED = frozenset({"local-image", "local-folder", "inputs", "f", "events", "time-limit", "run-key"})
+_OF_WATCH = frozenset({"events", "time-limit"})
+_RUN_KEY = re.compile(r"[\w .:/=+@-]{0,200}")
+"""What the value of a tag may hold, at AWS and elsewhere."""
 
 
 @dataclass
@@ -91,34 +98,45 @@ def component_help(name: str, component: Component) -> str:
 
 def run_command(argv: Sequence[str]) -> int:
     """Run a component."""
-    if not argv or argv[0] in {"-h", "--help"}:
+    if not argv or argv[0].startswith("-"):
         print(f"usage: kfp-runner run COMPONENT [options] [--ARGUMENT VALUE ...]\n\n{_OPTIONS}")
         print(
             "`kfp-runner components` lists the components, `kfp-runner run COMPONENT --help` shows one's arguments."
         )
-        return 0 if argv else 2
+        if {"-h", "--help"} & {*argv}:
+            return 0
+        raise InputError("COMPONENT is missing: the first word after `run`")
     name, component = argv[0], catalog.load(argv[0])
-    given = _sorted(argv[1:], spec.names(component), _FLAGS - {"stop-on-exit"})
+    flags = _FLAGS - {"stop-on-exit"}
+    given = _sorted(argv[1:], spec.names(component), flags, _VALUED)
     if given.flags & {"help", "h"}:
         print(component_help(name, component))
         return 0
-    call = spec.parse(component, [*_file(given).items(), *given.component])
+    call = spec.parse(
+        component, [*_file(given, component).items(), *given.component], (flags | _VALUED) - {"f", "h"}
+    )
     identity = Identity.of_environment(name, {**os.environ, **_run_key(given)})
     component.request(call.inputs, identity)  # Bad input is told before anything is started.
-    if "dry-run" in given.flags:
-        asyncio.run(_checked(component, call.inputs, identity))
-        print(json.dumps(component.request(call.inputs, identity), indent=2, default=str))
-        return 0
     from runner.step import Options, run_step
 
     options = Options(given.events, given.time_limit, given.local, True, call.outputs, call.ui, call.warnings)  # noqa: FBT003
-    asyncio.run(run_step(component, _collecting(component.connect(call.inputs, identity)), options))
+    check_paths({**call.outputs, **call.ui})
+    if given.events:
+        check_path(given.events)
+    if "dry-run" in given.flags:
+        loop.run(_checked(component, call.inputs, identity))
+        print(json.dumps(component.request(call.inputs, identity), indent=2, default=str))
+        return 0
+    loop.run(run_step(component, _collecting(component.connect(call.inputs, identity)), options))
     return 0
 
 
 def watch_command(argv: Sequence[str]) -> int:
     """Attach to a job that runs, and follow it."""
-    if len(argv) < 2 or argv[0] in {"-h", "--help"}:
+    helped, name, rest = {"-h", "--help"} & {*argv}, "", argv[1:]
+    if argv and not argv[0].startswith("-"):
+        name, rest = _job_name(argv[1:])
+    if helped or not name:
         print(
             "usage: kfp-runner watch COMPONENT NAME [--region R] [--events FILE] [--time-limit S] [--stop-on-exit]\n"
         )
@@ -126,49 +144,63 @@ def watch_command(argv: Sequence[str]) -> int:
             "Follows a job that already runs: its log from the beginning, its status, its metrics. Leaving lets it go on,"
         )
         print("unless --stop-on-exit is given.")
-        return 0 if argv and argv[0] in {"-h", "--help"} else 2
+        if helped:
+            return 0
+        raise InputError(
+            "COMPONENT and NAME are missing" if not argv else "NAME is missing: the job to follow"
+        )
     component = catalog.load(argv[0])
-    given = _sorted(argv[2:], set(component.where), _FLAGS)
-    where = _where(component, dict(given.component))
+    given = _sorted(rest, set(component.where.model_fields), frozenset({"stop-on-exit"}), _OF_WATCH)
+    where = spec.checked(component.where, given.component, _OF_WATCH | {"stop-on-exit"})
     from runner.step import Options, run_step
 
     options = Options(given.events, given.time_limit, stop_on_exit="stop-on-exit" in given.flags)
-    connection: AbstractAsyncContextManager[Job] = component.attach(where, argv[1])
-    asyncio.run(run_step(component, _collecting(connection), options))
+    if given.events:
+        check_path(given.events)
+    connection: AbstractAsyncContextManager[Job] = component.attach(where, name)
+    loop.run(run_step(component, _collecting(connection), options))
     return 0
 
 
-def _where(component: Component, given: Mapping[str, object]) -> Any:  # noqa: ANN401  the component's own model
-    """Return inputs of which only those that tell where to connect are set and checked."""
-    known = {a.name: a for a in spec.arguments(component.inputs) if a.name in component.where}
-    if unknown := set(given) - set(known):
-        raise InputError(
-            f"--{min(unknown)} is unknown here; `watch` takes: {', '.join(f'--{k}' for k in known)}"
-        )
-    for name, argument in known.items():
-        if argument.required and not given.get(name):
-            raise InputError(f"--{name} is required: {argument.description}")
-    return component.inputs.model_construct(None, **{k: str(v) for k, v in given.items()})
+def _job_name(argv: Sequence[str]) -> tuple[str, Sequence[str]]:
+    """Return the one word that belongs to no option, blank if there is none, and all others."""
+    at = 0
+    while at < len(argv) and argv[at].startswith("-"):
+        at += 1 if "=" in argv[at] or argv[at] == "--stop-on-exit" else 2
+    return ("", argv) if at >= len(argv) else (argv[at], [*argv[:at], *argv[at + 1 :]])
 
 
-def _sorted(argv: Sequence[str], names: set[str], flags: frozenset[str]) -> _Given:
+def _sorted(argv: Sequence[str], names: set[str], flags: frozenset[str], valued: frozenset[str]) -> _Given:
     given = _Given()
-    for name, value in spec.pairs(argv, names | _VALUED, flags):
+    for name, value in spec.pairs(argv, names | valued, flags):
         if name in flags:
             given.flags.add(name)
-        elif name == "local-image":
-            image, equals, command = value.partition("=")
-            if not (image and equals and command):
-                raise InputError(f"--local-image is {value!r}; write NAME=COMMAND")
-            given.images[image] = command
-        elif name in _VALUED:
-            given.values["inputs" if name == "f" else name] = value
+        elif name == "local-image" and name in valued:
+            given.images.update([_image(value)])
+        elif name in valued:
+            known = "inputs" if name == "f" else name
+            if known in given.values:
+                raise InputError(f"--{known} is given twice; once is enough")
+            given.values[known] = value
         else:
             given.component.append((name, value))
     return given
 
 
-def _file(given: _Given) -> dict[str, object]:
+def _image(value: str) -> tuple[str, str]:
+    name, equals, command = value.partition("=")
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise InputError(f"--local-image {name}: {command!r} is no command line: {error}") from error
+    if not (name and equals and words):
+        raise InputError(f"--local-image is {value!r}; write NAME=COMMAND")
+    if shutil.which(words[0]) is None:
+        raise InputError(f"--local-image {name}: there is no command {words[0]!r} that can be run")
+    return name, command
+
+
+def _file(given: _Given, component: Component) -> dict[str, object]:
     """Return the arguments of the inputs file, less those that the command line gives too."""
     name = given.values.get("inputs")
     if name is None:
@@ -185,12 +217,24 @@ def _file(given: _Given) -> dict[str, object]:
         ) from error
     if not isinstance(content, dict):
         raise InputError(f"--inputs: {name} does not hold a mapping of arguments to values")
-    on_command_line = {k for k, _ in given.component}
-    return {str(k): v for k, v in content.items() if str(k) not in on_command_line and v is not None}
+    canonical = {alias: a.name for a in spec.arguments(component.inputs) for alias in a.aliases}
+    on_command_line = {canonical.get(k, k) for k, _ in given.component}
+    return {
+        str(k): v
+        for k, v in content.items()
+        if canonical.get(str(k), str(k)) not in on_command_line and v is not None
+    }
 
 
 def _run_key(given: _Given) -> dict[str, str]:
-    return {"KFP_RUN_ID": given.values["run-key"]} if "run-key" in given.values else {}
+    key = given.values.get("run-key")
+    if key is None:
+        return {}
+    if not _RUN_KEY.fullmatch(key):
+        raise InputError(
+            f"--run-key is {key[:60]!r}; it may hold up to 200 letters, digits, blanks and any of _.:/=+-@"
+        )
+    return {"KFP_RUN_ID": key}
 
 
 @asynccontextmanager

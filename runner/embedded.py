@@ -12,20 +12,23 @@ import importlib.util
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypedDict
 
-from runner.errors import InputError, ServiceError
+from runner.errors import InputError, RunnerError, ServiceError
+from runner.sinks.quiet import say
 
 MARK = "KFP_RUNNER_EMBEDDED"
 """Environment variable that says whose embedded cloud a component is talking to."""
 READY_SECONDS = 60.0
 STOP_SECONDS = 20.0
 _TAIL = 5
-"""Lines of its standard error that an error repeats."""
+"""Lines of its output that an error repeats."""
+_TAIL_BYTES = 2**16
+_LAST_WORDS_SECONDS = 1.0
 
 
 class _Ready(TypedDict):
@@ -51,8 +54,12 @@ class EmbeddedOptions:
 
 def require(provider: str) -> None:
     """Raise `InputError` unless the provider has an embedded cloud and what it needs is installed."""
-    if not provider or importlib.util.find_spec(f"components.{provider}.embedded") is None:
-        raise InputError(f"there is no embedded cloud {provider!r}; --local can't run this component")
+    try:
+        found = provider and importlib.util.find_spec(f"components.{provider}.embedded")
+    except ModuleNotFoundError:
+        found = None
+    if not found:
+        raise InputError(f"there is no embedded cloud {provider!r}")
     if importlib.util.find_spec("moto") is None:
         raise InputError(
             "the embedded cloud needs more packages; install them with: pip install 'kfp-runner[local]'"
@@ -80,31 +87,89 @@ async def embedded(provider: str, options: EmbeddedOptions = EmbeddedOptions()) 
         stderr=asyncio.subprocess.PIPE,
         start_new_session=True,
     )
+    assert process.stdout is not None and process.stderr is not None  # noqa: S101, PT018  both are pipes
+    said = _Tail()
+    draining = {asyncio.create_task(said.follow(process.stderr))}
     try:
-        ready = await _ready(process, provider)
+        ready = await _ready(process.stdout, provider, draining, said)
+        # A pipe that nobody reads is full one day, and then the other end stands still.
+        draining.add(asyncio.create_task(said.follow(process.stdout)))
         with _environment({**ready["environment"], MARK: provider}):
-            yield ready["url"]
+            async with _alive(process, provider, draining, said):
+                yield ready["url"]
     finally:
         await _end(process)
+        await _ended(draining)
 
 
-async def _ready(process: asyncio.subprocess.Process, provider: str) -> _Ready:
+class _Tail:
+    """The last that a process said."""
+
+    def __init__(self) -> None:
+        self._data = b""
+
+    async def follow(self, stream: asyncio.StreamReader) -> None:
+        """Read to the end."""
+        while chunk := await stream.read(_TAIL_BYTES):
+            self._data = (self._data + chunk)[-_TAIL_BYTES:]
+
+    def __str__(self) -> str:
+        """Return its last lines as one."""
+        lines = self._data.decode(errors="replace").strip().splitlines()[-_TAIL:]
+        return " | ".join(lines) or "it said nothing"
+
+
+async def _ready(
+    stdout: asyncio.StreamReader, provider: str, draining: Collection[asyncio.Task[None]], said: _Tail
+) -> _Ready:
     """Read the line in which it tells its address and the environment that leads there."""
-    assert process.stdout is not None and process.stderr is not None  # noqa: S101, PT018  both are pipes
     try:
         async with asyncio.timeout(READY_SECONDS):
-            line = await process.stdout.readline()
+            line = await stdout.readline()
     except TimeoutError:
         raise ServiceError(
-            f"the embedded cloud {provider!r} did not start within {READY_SECONDS:g} s"
+            f"the embedded cloud {provider!r} did not start within {READY_SECONDS:g} s: {said}"
         ) from None
     if not line:
-        said = (await process.stderr.read()).decode(errors="replace").strip().splitlines()[-_TAIL:]
-        raise ServiceError(
-            f"the embedded cloud {provider!r} did not start: {' | '.join(said) or 'it said nothing'}"
-        )
+        await _ended(draining)
+        raise ServiceError(f"the embedded cloud {provider!r} did not start: {said}")
     ready: _Ready = json.loads(line)
     return ready
+
+
+@asynccontextmanager
+async def _alive(
+    process: asyncio.subprocess.Process, provider: str, draining: Collection[asyncio.Task[None]], said: _Tail
+) -> AsyncIterator[None]:
+    """End the block with a `ServiceError` as soon as the process ends: whoever uses it would try for ever."""
+    task, death = asyncio.current_task(), ""
+    assert task is not None  # noqa: S101  we are in a coroutine
+
+    async def guard() -> None:
+        nonlocal death
+        code = await process.wait()
+        await _ended(draining)
+        death = f"the embedded cloud {provider!r} died (exit code {code}), and its jobs with it: {said}"
+        say(death)
+        task.cancel(death)
+
+    guarding = asyncio.create_task(guard())
+    try:
+        yield
+    except (asyncio.CancelledError, RunnerError) as error:
+        if not death:
+            raise
+        task.uncancel()
+        raise ServiceError(death) from error
+    finally:
+        guarding.cancel()
+
+
+async def _ended(draining: Collection[asyncio.Task[None]]) -> None:
+    """Wait a moment for the last words; a process of its own may still hold the pipe."""
+    await asyncio.wait(draining, timeout=_LAST_WORDS_SECONDS)
+    for task in draining:
+        task.cancel()
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
@@ -114,7 +179,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
         process.stdin.close()
     try:
         async with asyncio.timeout(STOP_SECONDS):
-            await process.communicate()
+            await process.wait()
     except TimeoutError:
         process.kill()
         await process.wait()
@@ -122,10 +187,22 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 @contextmanager
 def _environment(changes: Mapping[str, str]) -> Iterator[None]:
+    """Point this process at the embedded cloud, and at nothing else.
+
+    Of the user's own environment, what is about the same cloud (a profile, another endpoint) or a proxy would lead away
+    from it, to the real one perhaps.
+    """
     before = dict(os.environ)
+    about = tuple({f"{name.partition('_')[0]}_" for name in changes if name != MARK})
+    for name in before:
+        if name.startswith(about) or name.lower() in _PROXIES:
+            del os.environ[name]
     os.environ.update(changes)
     try:
         yield
     finally:
         os.environ.clear()
         os.environ.update(before)
+
+
+_PROXIES = frozenset({"http_proxy", "https_proxy", "all_proxy"})

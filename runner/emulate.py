@@ -5,14 +5,17 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import errno
 import importlib
 import json
 import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 
+from runner import loop
 from runner.embedded import require
 from runner.errors import InputError, ServiceError
 
@@ -25,7 +28,7 @@ def main(argv: Sequence[str]) -> int:
     )
     parser.add_argument("provider", help="whose cloud: aws")
     parser.add_argument(
-        "--port", type=int, default=4566, help="port on 127.0.0.1; 0 for a free one (%(default)s)"
+        "--port", type=_port, default=4566, help="port on 127.0.0.1; 0 for a free one (%(default)s)"
     )
     parser.add_argument(
         "--image", action="append", default=[], metavar="NAME=CMD", help="run CMD for the image NAME"
@@ -42,7 +45,11 @@ def main(argv: Sequence[str]) -> int:
     images = dict(_image(text) for text in given.image)
     if given.folder is not None and not given.folder.is_dir():
         raise InputError(f"--folder is {str(given.folder)!r}, which is not a folder")
-    return asyncio.run(_serve(given, images))
+    if given.folder is not None and not os.access(given.folder, os.W_OK):
+        raise InputError(
+            f"--folder is {str(given.folder)!r}, which can't be written to; what jobs make goes there"
+        )
+    return loop.run(_serve(given, images))
 
 
 def _image(text: str) -> tuple[str, str]:
@@ -52,29 +59,38 @@ def _image(text: str) -> tuple[str, str]:
     return name, command
 
 
+def _port(text: str) -> int:
+    number = int(text)
+    if not 0 <= number < 2**16:
+        raise argparse.ArgumentTypeError(f"{text} is no port; it is a number from 0 to 65535")
+    return number
+
+
 async def _serve(given: argparse.Namespace, images: dict[str, str]) -> int:
     done = asyncio.Event()
-    loop = asyncio.get_running_loop()
+    running = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, done.set)
+        running.add_signal_handler(number, done.set)
     cloud_module = importlib.import_module(f"components.{given.provider}.embedded")
-    try:
-        async with cloud_module.serve(
-            port=given.port, images=images, s3=given.folder, faults=given.faults
-        ) as cloud:
-            if given.attached:
-                loop.add_reader(sys.stdin, _at_end_of_input, done)
-                print(json.dumps({"url": cloud.url, "environment": dict(cloud.environment)}), flush=True)
-            else:
-                print(f"embedded {given.provider} at {cloud.url}; Ctrl-C ends it. To use it:\n")
-                for name, value in cloud.environment.items():
-                    print(f"export {name}={value}")
-                sys.stdout.flush()
-            await done.wait()
-    except OSError as error:
-        raise ServiceError(
-            f"can't listen on 127.0.0.1:{given.port}: {error.strerror}; choose another --port"
-        ) from error
+    async with AsyncExitStack() as stack:
+        serving = cloud_module.serve(port=given.port, images=images, s3=given.folder, faults=given.faults)
+        try:
+            cloud = await stack.enter_async_context(serving)
+        except OSError as error:
+            if error.errno not in {errno.EADDRINUSE, errno.EACCES, errno.EADDRNOTAVAIL}:
+                raise
+            raise ServiceError(
+                f"can't listen on 127.0.0.1:{given.port}: {error.strerror}; choose another --port"
+            ) from error
+        if given.attached:
+            running.add_reader(sys.stdin, _at_end_of_input, done)
+            print(json.dumps({"url": cloud.url, "environment": dict(cloud.environment)}), flush=True)
+        else:
+            print(f"embedded {given.provider} at {cloud.url}; Ctrl-C ends it. To use it:\n")
+            for name, value in cloud.environment.items():
+                print(f"export {name}={value}")
+            sys.stdout.flush()
+        await done.wait()
     return 0
 
 

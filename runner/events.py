@@ -43,12 +43,12 @@ class Metric:
 
 @dataclass(frozen=True, slots=True)
 class Launched:
-    """The job is on the service's books: always the first event of a job."""
+    """The job is on the service's books. Nothing but notices comes before it."""
 
     job: str
     component: str
     adopted: bool = False
-    """True when it already ran and was re-attached to."""
+    """True when it was there already and was re-attached to."""
     links: Mapping[str, str] = field(default_factory=dict)
     """Label → URL of a page that shows the job to a person."""
     stages: tuple[str, ...] = ()

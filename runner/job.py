@@ -6,8 +6,8 @@
    engine to try again later; after an ambiguous one the job may exist all the same, so the next attempt that finds the
    name in use has to look whose it is. `NameTaken` says that the name belongs to somebody else's job.
 2. `describe()` reads the present status.
-3. `stop()` asks the service to stop, and says whether there was a job to stop: an ended or unknown one counts as stopped.
-   It never touches a job that is not ours, so after a launch whose end is unknown it looks first.
+3. `stop()` asks the service to stop, and tells what it found (`StopAnswer`). It never touches a job that is not ours, so
+   after a launch whose answer was lost it looks first.
 4. `outputs()` reads what the ended job has made.
 5. `feeds()` lists what to follow beside the status. A feed learns of the job's end through `ended`, drains, and returns.
 """
@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Any, Protocol
 
 from runner.events import Event, Launched, LogLine, LogSummary, Metric, Notice, Status, Trial
@@ -41,6 +42,19 @@ Feed = Callable[[Ended], AsyncIterator[FeedEvent]]
 """Telemetry of one job. Best effort: a feed that raises is reported once and never fails the job."""
 
 
+class StopAnswer(Enum):
+    """What came of a stop request."""
+
+    AGREED = auto()
+    """The service agreed to stop the job, or is stopping it already."""
+    ENDED = auto()
+    """The job had ended."""
+    UNKNOWN = auto()
+    """The service knows no such job."""
+    NOT_OURS = auto()
+    """There is a job of that name that can't be proved to be ours; it was not touched."""
+
+
 class Job(Protocol):
     """One remote job. See the module's docstring for the contract."""
 
@@ -62,8 +76,8 @@ class Job(Protocol):
         """Read the job's status."""
         ...
 
-    async def stop(self) -> bool:
-        """Ask the service to stop the job; return when it has agreed. False: there was nothing to stop."""
+    async def stop(self) -> StopAnswer:
+        """Ask the service to stop the job; return when it has answered."""
         ...
 
     async def outputs(self) -> Outputs:
@@ -76,7 +90,10 @@ class Job(Protocol):
 
 
 class Sink(Protocol):
-    """Shows events to somebody. Sinks are isolated: one that raises is switched off with one warning."""
+    """Shows events to somebody. Sinks are isolated: one that raises is switched off with one warning.
+
+    A sink may also have `label`, `progress` and `unshown`, which are told in `runner.publish`.
+    """
 
     async def write(self, event: Event) -> None:
         """Take one event; called in order, never twice at once."""
@@ -105,9 +122,9 @@ class Component:
     """Inputs → a job, checked, with credentials and clients at hand for the length of the context. What may take long is
     done here, where it can be broken off: once `launch` is called, its request goes out."""
     attach: Callable[[Any, str], AbstractAsyncContextManager[Job]]
-    """Inputs, of which only those that tell where to connect count, and a name → the job of that name, to be watched."""
-    where: tuple[str, ...] = ()
-    """The inputs that tell where to connect, which is all that attaching to a running job needs."""
+    """Where to connect, and a name → the job of that name, to be watched."""
+    where: type[Inputs] = Inputs
+    """Those of the inputs that tell where to connect, which is all that attaching to a running job needs."""
     provider: str = ""
     """Name of the embedded cloud that `--local` starts."""
     deviations: tuple[str, ...] = ()

@@ -56,46 +56,19 @@ class Stopping:
         """True once the user insisted: give up waiting at once."""
         self.outcome = "nothing had been sent"
         """What became of the remote job, for the last word."""
+        self.launched = False
+        """Whether there was a job to decide about."""
         self.grace = grace
+        """Seconds from the reason to giving up."""
+        self.arm: Callable[[], None] = _nothing
+        """Start the time limit, if there is one: the job is being launched."""
+        self.disarm: Callable[[], None] = _nothing
+        """Lift the time limit: the job has ended."""
 
     def begin(self, reason: Reason) -> None:
         """Record why, and when; the first reason and its moment stay."""
         if self.reason is None:
             self.reason, self.since = reason, asyncio.get_running_loop().time()
-
-
-class Deadline:
-    """When one scope gives up: counted from the stop reason if there is one, else from when the scope began to end.
-
-    Each scope has its own, so that one that is left without a reason does not use up the time of the next.
-    """
-
-    def __init__(self, stopping: Stopping) -> None:
-        self.stopping = stopping
-        """Whether, and why, everything has to end: shared by scopes."""
-        self._since: float | None = None
-
-    @property
-    def runs(self) -> bool:
-        """Whether the clock was started."""
-        return self._since is not None or self.stopping.reason is not None
-
-    def begin(self) -> None:
-        """Start the clock; the first moment stays."""
-        if self._since is None:
-            reasoned = self.stopping.since
-            self._since = asyncio.get_running_loop().time() if reasoned is None else reasoned
-
-    def left(self) -> float:
-        """Seconds until everything has to be given up; starts the clock if nothing has."""
-        self.begin()
-        if self.stopping.forced or self._since is None:
-            return 0.0
-        return max(0.0, self._since + self.stopping.grace - asyncio.get_running_loop().time())
-
-    def spare(self, wanted: float) -> float:
-        """Seconds to wait for something that only ought to be done: `wanted`, less if the clock runs, at least a moment."""
-        return min(wanted, max(MOMENT, self.left())) if self.runs else wanted
 
 
 @contextmanager
@@ -104,8 +77,9 @@ def stop_signals(
 ) -> Iterator[Stopping]:
     """Cancel the current task on the first stop reason, for the length of the context.
 
-    `time_limit` is in seconds from now. A SIGHUP that was ignored before (nohup) stays ignored. `last`: this is the last
-    that the process does, so a signal that comes afterwards must change neither its exit code nor its last word.
+    `time_limit` is in seconds from the launch to the job's end. A SIGHUP that was ignored before (nohup) stays ignored.
+    `last`: this is the last that the process does, so a signal that comes afterwards must change neither its exit code
+    nor its last word.
     """
     task, loop = asyncio.current_task(), asyncio.get_running_loop()
     if task is None:
@@ -122,13 +96,31 @@ def stop_signals(
             stopping.begin(reason)
             task.cancel(reason.text)
 
-    with _handlers(loop, on, last=last):
-        timer = None if time_limit is None else loop.call_later(time_limit, on, Reason.TIME_LIMIT)
-        try:
-            yield stopping
-        finally:
-            if timer is not None:
-                timer.cancel()
+    with _handlers(loop, on, last=last), _limit(loop, time_limit, on, stopping):
+        yield stopping
+
+
+@contextmanager
+def _limit(
+    loop: asyncio.AbstractEventLoop, seconds: float | None, on: Callable[[Reason], None], stopping: Stopping
+) -> Iterator[None]:
+    timer: asyncio.TimerHandle | None = None
+
+    def arm() -> None:
+        nonlocal timer
+        if timer is None and seconds is not None:
+            timer = loop.call_later(seconds, on, Reason.TIME_LIMIT)
+
+    def disarm() -> None:
+        if timer is not None:
+            timer.cancel()
+
+    stopping.arm, stopping.disarm = arm, disarm
+    try:
+        yield
+    finally:
+        disarm()
+        stopping.arm = stopping.disarm = _nothing
 
 
 @contextmanager
@@ -144,9 +136,14 @@ def _handlers(loop: asyncio.AbstractEventLoop, on: Callable[[Reason], None], *, 
     try:
         yield
     finally:
-        for number, handler in previous.items():
-            loop.remove_signal_handler(number)
-            signal.signal(number, _too_late() if last else handler)
+        # Held back meanwhile: between the two calls a signal would have its default effect.
+        held = signal.pthread_sigmask(signal.SIG_BLOCK, previous)
+        try:
+            for number, handler in previous.items():
+                loop.remove_signal_handler(number)
+                signal.signal(number, _too_late() if last else handler)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, held)
 
 
 def _too_late() -> Callable[[int, FrameType | None], None]:
@@ -159,3 +156,7 @@ def _too_late() -> Callable[[int, FrameType | None], None]:
             signal.raise_signal(number)
 
     return on
+
+
+def _nothing() -> None:
+    """There is no time limit."""

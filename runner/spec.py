@@ -135,7 +135,8 @@ def pairs(
             if following is None or (
                 following.startswith("--") and following[2:].partition("=")[0] in names | flags
             ):
-                raise InputError(f"--{name} is given without a value; to leave it blank write --{name} ''")
+                blank = f"--{name} is given without a value; to leave it blank write --{name} ''"
+                raise InputError(blank if name in names else _unknown(name, names | flags))
             value = following
         yield name, value
 
@@ -146,8 +147,10 @@ def names(component: Component) -> set[str]:
     return inputs | {a.path_argument for a in (*arguments(component.outputs), *UI_OUTPUTS)}
 
 
-def parse(component: Component, given: Iterable[tuple[str, object]]) -> Call:
-    """Check what was given, and return it as a call.
+def parse(
+    component: Component, given: Iterable[tuple[str, object]], options: AbstractSet[str] = frozenset()
+) -> Call:
+    """Check what was given, and return it as a call. `options` are other names that a mistyped one may have meant.
 
     Raises `InputError` with one line that names every wrong, missing, unknown or contradictory argument, its value and
     what is accepted.
@@ -156,45 +159,49 @@ def parse(component: Component, given: Iterable[tuple[str, object]]) -> Call:
     canonical = {alias: a.name for a in inputs for alias in (a.name, *a.aliases)}
     paths = {a.path_argument: a for a in (*arguments(component.outputs), *UI_OUTPUTS)}
     values: dict[str, object] = {}
-    files: dict[str, Path] = {}
     wrong: list[str] = []
     warnings: list[str] = []
     for name, value in given:
-        if name in paths:
-            files[paths[name].name] = Path(str(value))
-        elif name not in canonical:
-            wrong.append(_unknown(name, canonical.keys() | paths.keys()))
-        else:
-            if name != canonical[name]:
-                warnings.append(f"--{name} is an old name of --{canonical[name]}; taken as that")
-            if canonical[name] in values and values[canonical[name]] != value:
-                wrong.append(
-                    f"--{canonical[name]} is given twice, as {_shown(values[canonical[name]])} and {_shown(value)}"
-                )
-            values[canonical[name]] = value
-    checked = _check(component, inputs, values, wrong)
+        if name not in canonical and name not in paths:
+            wrong.append(_unknown(name, canonical.keys() | paths.keys() | options))
+            continue
+        known = canonical.get(name, name)
+        if name != known:
+            warnings.append(f"--{name} is an old name of --{known}; taken as that")
+        if (earlier := values.setdefault(known, value)) != value:
+            secret = any(a.name == known and a.kfp_type == "JsonObject" for a in inputs)
+            both = "with different values" if secret else f"as {_shown(earlier)} and {_shown(value)}"
+            wrong.append(f"--{known} is given twice, {both}")
+    files = {a.name: Path(str(values.pop(p))) for p, a in paths.items() if p in values}
+    made = _check(component.inputs, inputs, values, wrong)
     declared = {a.name: files.get(a.name, Path("/tmp") / a.name) for a in arguments(component.outputs)}  # noqa: S108  upstream's
     ui = {a.name: files[a.name] for a in UI_OUTPUTS if a.name in files}
-    return Call(checked, declared, ui, tuple(warnings))
+    return Call(made, declared, ui, tuple(warnings))
 
 
-def _check(
-    component: Component, known: list[Argument], values: dict[str, object], wrong: list[str]
+def checked(
+    model: type[Inputs], given: Iterable[tuple[str, object]], options: AbstractSet[str] = frozenset()
 ) -> Inputs:
-    checked = None
+    """Return inputs of a model that was given nothing but its own arguments. Raises `InputError`, as `parse` does."""
+    known, values = arguments(model), dict(given)
+    names = {a.name for a in known}
+    wrong = [_unknown(name, names | options) for name in values if name not in names]
+    return _check(model, known, {k: v for k, v in values.items() if k in names}, wrong)
+
+
+def _check(model: type[Inputs], known: list[Argument], values: dict[str, object], wrong: list[str]) -> Inputs:
+    made = None
     try:
         # A required argument that is blank is as good as missing: component.yaml passes every input.
         required = {a.name for a in known if a.required}
-        checked = component.inputs.model_validate(
-            {k: v for k, v in values.items() if not (k in required and v == "")}
-        )
+        made = model.model_validate({k: v for k, v in values.items() if not (k in required and v == "")})
     except ValidationError as error:
         by_name = {a.name: a for a in known}
         wrong += [_explained(detail, by_name) for detail in error.errors()]
-    if wrong or checked is None:
+    if wrong or made is None:
         count = f"{len(wrong)} wrong arguments: " if len(wrong) > 1 else ""
         raise InputError(count + "; ".join(wrong))
-    return checked
+    return made
 
 
 def _explained(detail: ErrorDetails, known: Mapping[str, Argument]) -> str:
@@ -206,7 +213,10 @@ def _explained(detail: ErrorDetails, known: Mapping[str, Argument]) -> str:
         return f"{where} is required: {known[name].description}"
     accepted = _ACCEPTED.get(detail["type"])
     reason = " ".join((accepted.format(**detail.get("ctx", {})) if accepted else detail["msg"]).split())
-    return f"{where} is {_shown(detail['input'])}, which {reason[0].lower() + reason[1:]}"
+    reason = reason[0].lower() + reason[1:]
+    if known[name].kfp_type == "JsonObject":
+        return f"{where} {reason}"  # Hyperparameters and the like may hold secrets: no value is repeated.
+    return f"{where} is {_shown(detail['input'])}, which {reason}"
 
 
 _ACCEPTED = {

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from runner.embedded import EmbeddedOptions, embedded
-from runner.errors import Interrupted, JobFailed, RunnerError, TimeLimitReached
+from runner.errors import Interrupted, JobFailed, ServiceError, StopFailed, TimeLimitReached
 from runner.events import Level, Notice, Phase, Status
 from runner.job import Component, Job, Sink
 from runner.retry import retrying
@@ -18,6 +18,8 @@ from runner.sinks.console import console
 from runner.sinks.jsonl import JsonLines
 from runner.sinks.kfp_ui import KfpUi
 from runner.sinks.outputs import write_outputs
+from runner.sinks.pump import aside
+from runner.sinks.text import one_line
 from runner.spec import METRICS, UI_METADATA
 from runner.supervise import Run, launched
 
@@ -60,15 +62,13 @@ async def run_step(
                 _launched(job, stopping, options) as run,
             ):
                 status = await run.finished()
-                if status.phase is not Phase.SUCCEEDED:
-                    raise JobFailed(_failure(job.name, status))
-                if options.outputs:
+                if status.phase is Phase.SUCCEEDED:
                     await _write(job, options.outputs)
-        except (asyncio.CancelledError, RunnerError) as error:
-            # The reason that was recorded decides how this ended, not the shape in which it came up.
-            if stopping.reason is None:
-                raise
-            raise _ending(stopping.reason, stopping.outcome, error) from error
+        except BaseException as error:
+            _end(stopping, error)
+            raise
+    if status.phase is not Phase.SUCCEEDED:
+        raise JobFailed(_failure(job.name, status))
     return status
 
 
@@ -79,10 +79,10 @@ async def _launched(job: Job, stopping: Stopping, options: Options) -> AsyncIter
         sinks.append(KfpUi(options.ui.get(UI_METADATA.name), options.ui.get(METRICS.name)))
     if options.events:
         sinks.append(JsonLines(options.events))
-    for warning in options.warnings:
-        for sink in sinks:
-            await sink.write(Notice(warning, Level.WARNING))
-    async with launched(job, sinks, stopping=stopping, stop_on_exit=options.stop_on_exit) as run:
+    notices = [Notice(warning, Level.WARNING) for warning in options.warnings]
+    async with launched(
+        job, sinks, stopping=stopping, stop_on_exit=options.stop_on_exit, notices=notices
+    ) as run:
         yield run
 
 
@@ -91,20 +91,32 @@ def _cloud(component: Component, options: Options) -> AbstractAsyncContextManage
 
 
 async def _write(job: Job, files: Mapping[str, Path]) -> None:
+    if not files:
+        return
     async for attempt in retrying(lambda _: OUTPUT_PATIENCE):
         with attempt:
             outputs = await job.outputs()
-    write_outputs(outputs.model_dump(), files)
+    await aside(partial(write_outputs, outputs.model_dump(), files))
 
 
 def _failure(name: str, status: Status) -> str:
     if status.phase is Phase.STOPPED and not status.reason:
         return f"{name} was stopped by somebody else"
     ended = "was stopped" if status.phase is Phase.STOPPED else "failed"
-    reason = status.reason or "the service gave no reason"
+    # In one line: it is the job's own text, and must not be able to write a last word of its own.
+    reason = one_line(status.reason) or "the service gave no reason"
     return f"{name} {ended}: {reason}" + (f" — {status.hint}" if status.hint else "")
 
 
-def _ending(reason: Reason, outcome: str, error: BaseException) -> RunnerError:
-    text = str(error) if isinstance(error, RunnerError) else f"{reason.text}; {outcome}"
-    return TimeLimitReached(text) if reason is Reason.TIME_LIMIT else Interrupted(reason.value, text)
+def _end(stopping: Stopping, error: BaseException) -> None:
+    """Raise what tells best how this ended: the recorded reason decides, not the shape in which it came up."""
+    reason = stopping.reason
+    if reason is not None:
+        text = f"{reason.text}; {error if isinstance(error, StopFailed) else stopping.outcome}"
+        raise (
+            TimeLimitReached(text) if reason is Reason.TIME_LIMIT else Interrupted(reason.value, text)
+        ) from error
+    if stopping.launched and isinstance(error, ServiceError) and not isinstance(error, StopFailed):
+        raise ServiceError(
+            f"{error}; {stopping.outcome}"
+        ) from error  # A refusal in mid-watch: what of the job?

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from runner.errors import NotFound, Transient
 from runner.events import Event, Launched, LogLine, LogSummary, Phase, Status
 from runner.inputs import Outputs
-from runner.job import Ended, Feed
+from runner.job import Ended, Feed, StopAnswer
 
 
 @dataclass
@@ -72,17 +72,19 @@ class FakeJob:
             raise NotFound(f"no job {self.name}")
         return Status(self._phase())
 
-    async def stop(self) -> bool:
-        """Stop the job; an unknown or ended one counts as stopped."""
+    async def stop(self) -> StopAnswer:
+        """Stop the job, and tell what there was to stop."""
         self.calls.append("stop")
         await asyncio.sleep(self.stopping)
         if self.stop_failures:
             raise self.stop_failures.pop(0)
+        if self.made_at is None:
+            return StopAnswer.UNKNOWN
         if not self.running:
-            return False
+            return StopAnswer.ENDED
         self.stopped_at = self._now()
         self.calls.append("stopped")
-        return True
+        return StopAnswer.AGREED
 
     async def outputs(self) -> Outputs:
         """Have none."""

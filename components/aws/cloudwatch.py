@@ -128,7 +128,7 @@ class LogFeed:
         self._troubles, self._caught_up = 0, True
 
     def _line(self, event: LogEvent) -> LogLine:
-        late = self._order.behind(event)
+        late = self._order.behind(event, across=self._reader.in_order)
         self._lines += 1
         self._late += late
         if self._lines % _MARK_EVERY == 0:
@@ -170,10 +170,13 @@ class _Order:
         self._of_stream: dict[str, float] = {}
         self.newest = 0.0
 
-    def behind(self, event: LogEvent) -> bool:
-        """Say whether an event's time lies behind what was shown before it, and count it as shown."""
+    def behind(self, event: LogEvent, *, across: bool) -> bool:
+        """Say whether an event's time lies behind what was shown before it, and count it as shown.
+
+        `across`: also behind what other streams showed, which says nothing where they are read one after the other.
+        """
         own = self._of_stream.get(event.stream, 0.0)
-        late = event.time < own or event.time < self.newest - self._across
+        late = event.time < own or (across and event.time < self.newest - self._across)
         # A clock that runs ahead must not drag the window past lines that are yet to come.
         sound = min(event.time, event.ingested)
         self._of_stream[event.stream] = max(own, event.time)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from runner import catalog
+from runner import catalog, loop
 from runner.embedded import embedded
 from runner.errors import Interrupted, JobFailed, RunnerError
 from runner.signals import stop_signals
@@ -47,7 +47,7 @@ def main(output: Path) -> int:
     began = time.monotonic()
     output.mkdir(parents=True, exist_ok=True)
     (output / EVENTS).unlink(missing_ok=True)  # Events are appended; a second demo starts over.
-    asyncio.run(_demo(output.resolve()))
+    loop.run(_demo(output.resolve()))
     print(f"\ndone in {time.monotonic() - began:.0f} s")
     return 0
 
@@ -69,7 +69,8 @@ async def _demo(output: Path) -> None:
             if stopping.reason is None:
                 raise
             raise Interrupted(
-                stopping.reason.value, f"the demo was {stopping.reason.text}; nothing is left running"
+                stopping.reason.value,
+                f"{stopping.reason.text}; the demo is over, and nothing is left running",
             ) from None
 
 

@@ -64,6 +64,7 @@ _NO_ANSWER = (
 )
 _STILL_EXPIRED = "refreshed credentials are still expired"
 _TOO_MANY, _SERVER_ERROR = 429, 500
+_USER = re.compile(r"(?<=://)[^/\s]*@")
 _UNKNOWN_RESOURCE = re.compile(r"resource not found|could not find|does not exist", re.IGNORECASE)
 
 
@@ -116,6 +117,7 @@ def translated(service: str, operation: str, endpoint: str = "") -> Iterator[Non
 def _failure(error: Exception, service: str, operation: str, endpoint: str) -> RunnerError:
     """Return what it means that the client got no answer."""
     told = _one_line(error)
+    where = f" at {without_user(endpoint)}" if endpoint else ""
     if isinstance(error, (*_BAD_REGION, boto.ParamValidationError)):
         return InputError(f"{'--region' if isinstance(error, _BAD_REGION) else operation}: {told}")
     if isinstance(
@@ -129,7 +131,7 @@ def _failure(error: Exception, service: str, operation: str, endpoint: str) -> R
         )
     if isinstance(error, _NOT_REACHED) and not _was_connected(error):
         return Unreachable(
-            f"can't reach {service}{f' at {endpoint}' if endpoint else ''}: {_cause(error)}; check the network, the region "
+            f"can't reach {service}{where}: {_cause(error)}; check the network, the region "
             "and AWS_ENDPOINT_URL"
         )
     if isinstance(error, _NO_ANSWER):
@@ -218,4 +220,9 @@ def _cause(error: BaseException) -> str:
 
 
 def _one_line(error: object) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    return without_user(" ".join(str(error).split())) or type(error).__name__
+
+
+def without_user(text: str) -> str:
+    """Return a text whose addresses name no user and no password."""
+    return _USER.sub("", text)

@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
-from pydantic import field_validator
+from pydantic import field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from runner.inputs import Inputs, JsonObject, arg
 
-WHERE = ("region", "endpoint_url", "assume_role")
-"""The inputs that tell where to connect."""
 
-
-class AwsInputs(Inputs):
-    """Where to connect, and the tags of what is made there."""
+class Where(Inputs):
+    """Where to connect: all that is needed to reach a job that exists."""
 
     region: str = arg("AWS region to work in, such as eu-west-1.")
     endpoint_url: str = arg(
         "Another address of the SageMaker API (a private link); logs and STS keep theirs.", ""
     )
     assume_role: str = arg("ARN of a role to assume for all calls, refreshed before it expires.", "")
-    tags: JsonObject = arg('Tags of what is made, as {"key": "value"}.', {})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_secret(cls, given: Any) -> Any:  # noqa: ANN401  whatever was given
+        """Refuse what a field's own validator, whose errors repeat the value, would show."""
+        if isinstance(given, Mapping) and "@" in str(given.get("endpoint_url", "")):
+            raise PydanticCustomError(
+                "address", "--endpoint_url holds an @; write https://HOST, without user name and password"
+            )
+        return given
 
     @field_validator("region")
     @classmethod
@@ -37,3 +45,9 @@ class AwsInputs(Inputs):
         if value and not re.fullmatch(r"https?://[^\s/]+\S*", value):
             raise PydanticCustomError("address", "is no address; write https://HOST, or leave it blank")
         return value
+
+
+class AwsInputs(Where):
+    """Where to connect, and the tags of what is made there."""
+
+    tags: JsonObject = arg('Tags of what is made, as {"key": "value"}.', {})

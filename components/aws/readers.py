@@ -34,6 +34,8 @@ IDLE_ROUNDS = 4.0
 """Where reading every stream once takes longer than a second, an idle one is left out for up to so many rounds."""
 PAGE = 10_000
 """Events per page, the most that AWS gives."""
+_NOT_FOR_THE_TOKEN = (Transient, Denied, Expired, Unsupported)
+"""Failures that have nothing to do with a page's token, which may be refused, too: it lives for 24 hours at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,11 @@ class LogEvent:
 class Reader(Protocol):
     """Reads what a job has logged."""
 
+    @property
+    def in_order(self) -> bool:
+        """Whether one read yields the events of all streams in the order of time, rather than stream after stream."""
+        ...
+
     def read(self, start: float, sweep_until: float | None = None) -> AsyncIterator[LogEvent]:
         """Yield the events that were not handed out before, of those not older than `start` (epoch seconds).
 
@@ -61,6 +68,8 @@ class Reader(Protocol):
 class FilterReader:
     """Reads all streams of a prefix at once."""
 
+    in_order = True
+
     def __init__(self, aws: Aws, group: str, prefix: str) -> None:
         self._aws = aws
         self._where = {"logGroupName": group, "logStreamNamePrefix": prefix}
@@ -70,9 +79,20 @@ class FilterReader:
     async def read(self, start: float, sweep_until: float | None = None) -> AsyncIterator[LogEvent]:
         """Yield new events. An empty page is not the end: only a page without a token is."""
         request: dict[str, Any] = {**self._where, "startTime": max(0, int(start * 1000)), "limit": PAGE}
+        refused = False
         while True:
             _in_time(sweep_until)
-            page = await _limited(self._aws, self._bucket, "filter_log_events", request)
+            try:
+                page = await _limited(self._aws, self._bucket, "filter_log_events", request)
+            except _NOT_FOR_THE_TOKEN:
+                raise
+            except ServiceError as error:
+                if request.pop("nextToken", None) is None:
+                    raise
+                if refused:
+                    raise Transient(str(error)) from error
+                refused = True  # Once more from the start: what was seen stays seen.
+                continue
             for raw in page.get("events", ()):
                 if self._seen.add(raw["eventId"], raw["timestamp"]):
                     yield _event(raw["logStreamName"], raw)
@@ -88,6 +108,8 @@ class StreamReader:
     each, because pages may overlap. Of equal ones that a page's end parts, the sweep finds the second: its pages end
     elsewhere.
     """
+
+    in_order = False
 
     def __init__(self, aws: Aws, group: str, prefix: str) -> None:
         self._aws = aws
@@ -127,12 +149,12 @@ class StreamReader:
             _in_time(sweep_until)
             try:
                 page = await self._page({**where, **({"nextToken": token} if token else {})})
-            except (Transient, Denied, Expired):
+            except _NOT_FOR_THE_TOKEN:
                 raise
             except ServiceError:
                 if not token:
                     raise
-                token = ""  # It lives for 24 hours. What was seen from the head on stays seen.
+                token = ""  # What was seen from the head on stays seen.
                 continue
             present: Counter[int] = Counter()
             for raw in page.get("events", ()):
@@ -195,6 +217,11 @@ class BestReader:
         self._streams = StreamReader(aws, group, prefix)
         self._refused = False
         self._handed = array("Q")
+
+    @property
+    def in_order(self) -> bool:
+        """As the reader in use has it."""
+        return self._streams.in_order if self._refused else self._filter.in_order
 
     async def read(self, start: float, sweep_until: float | None = None) -> AsyncIterator[LogEvent]:
         """Yield new events."""

@@ -8,26 +8,20 @@ wait for a handshake.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from aiobotocore.config import AioConfig
-from aiobotocore.credentials import (
-    AioAssumeRoleCredentialFetcher,
-    AioCredentialResolver,
-    AioDeferredRefreshableCredentials,
-    AioRefreshableCredentials,
-)
 from aiobotocore.session import AioSession
 from botocore.exceptions import NoCredentialsError
 
 import runner
-from components.aws.errors import Expired, Renewing, translated
-from components.aws.inputs import AwsInputs
+from components.aws.credentials import Expiry, assuming
+from components.aws.errors import Expired, translated, without_user
+from components.aws.inputs import Where
+from runner.errors import InputError
 from runner.retry import retrying
 
 if TYPE_CHECKING:
@@ -37,26 +31,25 @@ CONNECT_TIMEOUT = 10.0
 READ_TIMEOUT = 60.0
 KEEP_ALIVE = 120.0
 """Seconds that an idle connection is kept: longer than the longest pause between two polls."""
-EXPIRY_PATIENCE = 120.0
-"""Seconds that expired credentials may go on being refused before that counts as final: they may be under renewal."""
 CREDENTIAL_PATIENCE = 15.0
 """Seconds for which the credentials are asked for again where their source fails."""
-ROLE_SECONDS = 3600
 
 
 class Aws:
     """A session in one region, for the length of its context. Clients are made when first used."""
 
-    def __init__(self, where: AwsInputs) -> None:
+    def __init__(self, where: Where) -> None:
         self.region = where.region
         self._where = where
         self._session = AioSession()
         self._clients: dict[str, Any] = {}
         self._stack = AsyncExitStack()
-        self._expired_since: float | None = None
+        self._expiry = Expiry()
         self._assumed = False
 
     async def __aenter__(self) -> Self:
+        if self.embedded and self._where.endpoint_url:
+            raise InputError("--endpoint_url leads away from the embedded cloud; leave it blank with --local")
         return self
 
     async def __aexit__(
@@ -71,8 +64,8 @@ class Aws:
 
     @property
     def endpoint_url(self) -> str:
-        """SageMaker's address where it is not the region's own."""
-        return self._where.endpoint_url
+        """SageMaker's address where it is not the region's own, as it may be shown."""
+        return without_user(self._where.endpoint_url)
 
     @property
     def role(self) -> str:
@@ -87,7 +80,10 @@ class Aws:
     async def ready(self, *services: str) -> None:
         """Fetch credentials and make the clients of services, so that their first calls go out at once."""
         async for attempt in retrying(lambda _: CREDENTIAL_PATIENCE):
-            with attempt, translated("AWS", "credentials"):
+            with (
+                attempt,
+                translated(_NAMES.get(services[0], services[0]) if services else "AWS", "credentials"),
+            ):
                 await self._assume()
                 credentials = await self._session.get_credentials()
                 if credentials is None:
@@ -126,58 +122,20 @@ class Aws:
             with translated(label, name, client.meta.endpoint_url):
                 response: Mapping[str, Any] = await getattr(client, operation)(**request)
         except Expired as error:
-            raise await self._judged(error) from error
-        self._expired_since = None
+            raise self._expiry.judged(error, await self._session.get_credentials()) from error
+        self._expiry.over()
         return response
+
+    async def _assume(self) -> None:
+        """Put the role's credentials in place of the session's own, once."""
+        if self.role and not self._assumed:
+            self._session = await assuming(self._session, self.role, self.region)
+            self._assumed = True
 
     async def operation(self, service: str, name: str) -> OperationModel:
         """Return the model of an operation (`CreateTrainingJob`), without a connection."""
         model = await self._session.get_service_model(service)
         return model.operation_model(name)
-
-    async def _judged(self, error: Expired) -> Exception:
-        """Expired credentials may be under renewal; only those that stay expired are a final refusal."""
-        credentials = await self._session.get_credentials()
-        now = time.monotonic()
-        self._expired_since = self._expired_since or now
-        if isinstance(credentials, AioRefreshableCredentials) or now - self._expired_since < EXPIRY_PATIENCE:
-            return Renewing(str(error))
-        return error
-
-    async def _assume(self) -> None:
-        """Put the role's credentials in place of the session's own, once."""
-        role = self._where.assume_role
-        if self._assumed or not role:
-            return
-        source = await self._session.get_credentials()
-        if source is None:
-            raise NoCredentialsError
-        fetcher = AioAssumeRoleCredentialFetcher(
-            client_creator=partial(self._session.create_client, region_name=self.region),
-            source_credentials=source,
-            role_arn=role,
-            extra_args={"RoleSessionName": f"kfp-runner-{int(time.time())}", "DurationSeconds": ROLE_SECONDS},
-            cache={},
-        )
-        assumed = AioDeferredRefreshableCredentials(
-            refresh_using=fetcher.fetch_credentials, method="assume-role"
-        )
-        self._session = AioSession()
-        self._session.register_component("credential_provider", AioCredentialResolver([_Fixed(assumed)]))
-        self._assumed = True
-
-
-class _Fixed:
-    """A credential provider that has been given its answer."""
-
-    METHOD = "assume-role"
-    CANONICAL_NAME = "kfp-runner"
-
-    def __init__(self, credentials: AioDeferredRefreshableCredentials) -> None:
-        self._credentials = credentials
-
-    async def load(self) -> AioDeferredRefreshableCredentials:
-        return self._credentials
 
 
 _NAMES = {"sagemaker": "SageMaker", "logs": "CloudWatch Logs", "sts": "STS"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from pathlib import Path
 from uuid import uuid4
 
@@ -16,13 +17,14 @@ class Draft:
 
         The text is UTF-8, to the byte; a lone surrogate, which UTF-8 lacks, is backslash-escaped.
         """
-        # A link stays a link; what it points to is replaced.
-        self._path = Path(os.path.realpath(path))
+        # A link stays a link; what it points to is replaced. In a folder like /tmp anybody may have put it there.
+        self._path = path if _shared(path.parent) else Path(os.path.realpath(path))
         self._data = text.encode("utf-8", "backslashreplace")
-        if self._path.is_dir():
+        link = self._path.is_symlink()
+        if self._path.is_dir() and not link:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         # /dev/null must not be replaced by a file, which root could well do.
-        self._device = self._path.exists() and not self._path.is_file()
+        self._device = not link and self._path.exists() and not self._path.is_file()
         if self._device:
             return
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -45,6 +47,14 @@ class Draft:
         """Leave no trace of it; nothing to do once it is committed."""
         if not self._device:
             self._temporary.unlink(missing_ok=True)
+
+
+def _shared(folder: Path) -> bool:
+    """Whether anybody may make files in the folder, as in /tmp."""
+    try:
+        return bool(folder.stat().st_mode & (stat.S_IWOTH | stat.S_ISVTX))
+    except OSError:
+        return False  # It is made by us.
 
 
 def replace(path: Path, text: str) -> None:

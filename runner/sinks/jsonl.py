@@ -108,27 +108,54 @@ SCHEMA: Final[Schema] = {
 """JSON Schema (draft 2020-12) of one line."""
 
 
+def check_path(path: Path) -> None:
+    """Raise `InputError` if events can't be written there; leave things as they were.
+
+    A pipe or a device is not tried: its reader would take that for the end.
+    """
+    there = path.exists()
+    if there and not (path.is_file() or path.is_dir()):
+        return
+    os.close(_opened(path))
+    if not there:
+        path.unlink()
+
+
+def _opened(path: Path) -> int:
+    # O_NONBLOCK: a named pipe without a reader is an error now instead of a hang.
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        return os.open(path, flags, 0o666)
+    except (OSError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise InputError(f"--events {path}: can't write there: {reason}") from error
+
+
 class JsonLines:
     """Appends each event to a file, on a thread of its own: a slow volume or pipe holds nothing up."""
 
     def __init__(self, path: Path, *, clock: Callable[[], float] = time.time) -> None:
         """Open the file, or make it. Raises `InputError` if that can't be done."""
-        # O_NONBLOCK: a named pipe without a reader is an error now instead of a hang.
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
-        try:
-            fd = os.open(path, flags, 0o666)
-        except (OSError, ValueError) as error:
-            reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-            raise InputError(f"--events {path}: can't write there: {reason}") from error
-        self._pump = Pump(_File(fd))
+        self._pump = Pump(_File(_opened(path)))
         self._clock = clock
+        self.label = f"--events {path}"
 
     async def write(self, event: Event) -> None:
         """Queue the event. Raises `OSError` once the file can't be written to."""
         await self._pump.put((self._clock(), event), weight(event.text) if isinstance(event, LogLine) else 1)
 
+    @property
+    def progress(self) -> int:
+        """Grows whenever something has got through to the file."""
+        return self._pump.progress
+
+    @property
+    def unshown(self) -> Sequence[Event]:
+        """What was taken, but not written."""
+        return [event for _, event in self._pump.unshown]
+
     async def close(self) -> None:
-        """Write the rest, for at most 2 s, and close the file."""
+        """Write the rest, until nothing gets through for 2 s, and close the file."""
         await self._pump.close()
 
 
@@ -137,10 +164,15 @@ class _File:
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
+        self.progress = 0
+        """Bytes that have got through."""
 
     def show(self, batch: Sequence[tuple[float, Event]], /) -> None:
         """Append the batch, whole lines in one go."""
-        write_all(self._fd, "".join(encoded(event, now) for now, event in batch).encode("ascii"))
+        write_all(self._fd, "".join(encoded(event, now) for now, event in batch).encode("ascii"), self._moved)
+
+    def _moved(self, count: int) -> None:
+        self.progress += count
 
     def tick(self) -> None:
         """Silence is no event."""

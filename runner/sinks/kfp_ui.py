@@ -7,16 +7,17 @@ instant. Under the v2 back end a failed step loses them: then the log has to tel
 
 from __future__ import annotations
 
-import asyncio
 import json
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from runner.events import Event, Finished, Launched, Metric, Status, Trial
 from runner.sinks.files import replace
 from runner.sinks.kfp_page import Json, Page
+from runner.sinks.pump import aside
 
 EVERY = 1.0
 """Least seconds between two rewrites for metrics alone."""
@@ -24,6 +25,8 @@ EVERY = 1.0
 
 class KfpUi:
     """Keeps `mlpipeline-ui-metadata` and `mlpipeline-metrics`; their limits are told in `kfp_page`."""
+
+    label = "the page in the pipeline UI"
 
     def __init__(
         self, metadata_path: Path | None, metrics_path: Path | None, *, clock: Callable[[], float] = time.time
@@ -67,7 +70,7 @@ class KfpUi:
         self._saved = now
         self._version += 1
         metadata, metrics = self._page.metadata(now), self._page.metrics()
-        await asyncio.to_thread(self._replace, self._version, metadata, metrics)
+        await aside(partial(self._replace, self._version, metadata, metrics))
 
     def _replace(self, version: int, metadata: Json, metrics: Json) -> None:
         # A cancelled rewrite goes on in its thread, and must not undo a later one.

@@ -126,14 +126,11 @@ class Narrator:
                 return self._finished(event, now)
 
     def _say(self, kind: Kind, text: str, now: float) -> Iterator[Line]:
-        first, *rest = lines(text)
-        yield Line(now, kind, first)
-        for line in rest:
-            yield Line(now, Kind.INFO, f"  {line}")
+        yield Line(now, kind, one_line(text))
 
     def _launched(self, event: Launched, now: float) -> Iterator[Line]:
         self._job = event.job
-        how = "adopted: it already runs" if event.adopted else "created"
+        how = "re-attached: it was there already" if event.adopted else "created"
         yield Line(now, Kind.LAUNCH, f"{one_line(event.job)} {how} ({one_line(event.component)})")
         for label, url in event.links.items():
             yield Line(now, Kind.INFO, f"{one_line(label)}: {one_line(url)}")

@@ -11,8 +11,9 @@ import asyncio
 import os
 import select
 import threading
+import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Generic, Protocol, TextIO, TypeVar
 
@@ -23,7 +24,10 @@ BATCH = 500
 """Items shown at once: few writes in a flood, and a drain that is seen early."""
 
 PATIENCE = 2.0
-"""Seconds, of real time, that `close` waits for the rest to be shown."""
+"""Seconds, of real time, that `close` waits while nothing gets through; a slow reader gets everything."""
+
+CHUNK = 4096
+"""Bytes written at a time: a slow reader's progress is seen."""
 
 T = TypeVar("T")
 T_contra = TypeVar("T_contra", contravariant=True)
@@ -36,6 +40,11 @@ def weight(text: str) -> int:
 
 class Screen(Protocol[T_contra]):
     """Shows things; called from the pump's thread alone. What it raises ends the pump."""
+
+    @property
+    def progress(self) -> int:
+        """Grows whenever something has got through; read from any thread."""
+        ...
 
     def show(self, batch: Sequence[T_contra], /) -> None:
         """Show these, in order, now."""
@@ -60,6 +69,7 @@ class Pump(Generic[T]):
         self._limit = limit
         self._changed = threading.Condition()
         self._queue: deque[tuple[T, int]] = deque()
+        self._shows: Sequence[tuple[T, int]] = ()
         self._pending = 0
         self._closing = False
         self._error: Exception | None = None
@@ -85,8 +95,19 @@ class Pump(Generic[T]):
         if self._error:
             raise self._error
 
+    @property
+    def progress(self) -> int:
+        """Grows whenever something has got through."""
+        return self._screen.progress
+
+    @property
+    def unshown(self) -> Sequence[T]:
+        """What has not been shown, or not wholly; nothing once an error was told."""
+        with self._changed:
+            return [item for item, _ in (*self._shows, *self._queue)]
+
     async def close(self, patience: float = PATIENCE) -> None:
-        """Show the rest; give up after `patience` seconds. Errors are dropped: nobody is left to be told."""
+        """Show the rest; give up once nothing has got through for `patience` seconds. Errors are dropped."""
         thread = self._start()
         with self._changed:
             self._closing = True
@@ -95,7 +116,11 @@ class Pump(Generic[T]):
 
         # The reader's time is real, and the loop's may be virtual in tests: a thread waits for the thread.
         def wait() -> None:
-            thread.join(patience)
+            seen, since = self.progress, time.monotonic()
+            while thread.is_alive() and (left := since + patience - time.monotonic()) > 0:
+                thread.join(min(left, 0.1))
+                if self.progress != seen:
+                    seen, since = self.progress, time.monotonic()
             _wake(loop, gone)
 
         threading.Thread(target=wait, name="runner-sink-close", daemon=True).start()
@@ -121,18 +146,20 @@ class Pump(Generic[T]):
         with suppress(Exception):
             self._screen.close()
 
-    def _take(self) -> list[tuple[T, int]] | None:
+    def _take(self) -> Sequence[tuple[T, int]] | None:
         """The next batch; an empty one when the tick has passed; None at the end."""
         with self._changed:
             if not self._queue and not self._closing:
                 self._changed.wait(self._tick)
             if not self._queue:
                 return None if self._closing else []
-            return [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
+            self._shows = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
+            return self._shows
 
     def _shown(self, weight: int) -> None:
         with self._changed:
             self._pending -= weight
+            self._shows = ()
             if self._pending <= self._limit:
                 self._release()
 
@@ -140,6 +167,7 @@ class Pump(Generic[T]):
         with self._changed:
             self._error = error
             self._queue.clear()
+            self._shows = ()
             self._release()
 
     def _release(self) -> None:
@@ -153,6 +181,28 @@ def _wake(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
         loop.call_soon_threadsafe(event.set)
 
 
+async def aside(work: Callable[[], None]) -> None:
+    """Do blocking work on a daemon thread; raise what it raises.
+
+    `asyncio.to_thread` would not do: its threads are joined at the end of the loop and of the interpreter, so that work
+    that hangs would hang the exit.
+    """
+    loop, done = asyncio.get_running_loop(), asyncio.Event()
+    errors: list[Exception] = []
+
+    def run() -> None:
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001 - raised below, where it is waited for
+            errors.append(error)
+        _wake(loop, done)
+
+    threading.Thread(target=run, name="runner-sink-aside", daemon=True).start()
+    await done.wait()
+    if errors:
+        raise errors[0]
+
+
 class Out:
     """A text stream written to at once and whole, past Python's buffers.
 
@@ -163,6 +213,8 @@ class Out:
     def __init__(self, stream: TextIO | None) -> None:
         self._stream = stream
         self._fd: int | None = None
+        self.progress = 0
+        """Bytes that have got through."""
         self.encoding: str = getattr(stream, "encoding", None) or "utf-8"
         if stream is not None:
             with suppress(OSError, ValueError):  # what was printed before us stays before us
@@ -186,22 +238,31 @@ class Out:
         """Write all of it, waiting as long as it takes."""
         data = text.encode(self.encoding, "backslashreplace")
         if self._fd is not None:
-            write_all(self._fd, data)
+            write_all(self._fd, data, self._moved)
         elif self._stream is not None:
             self._stream.write(data.decode(self.encoding))
             self._stream.flush()
+            self._moved(len(data))
         return len(text)
+
+    def _moved(self, count: int) -> None:
+        self.progress += count
 
     def flush(self) -> None:
         """Do nothing: nothing is held back."""
 
 
-def write_all(fd: int, data: bytes) -> None:
-    """Write all of the data, in either mode: whoever shares our stdout may have made it non-blocking."""
+def write_all(fd: int, data: bytes, moved: Callable[[int], None]) -> None:
+    """Write all of the data, in either mode: whoever shares our stdout may have made it non-blocking.
+
+    `moved` is told how many bytes have got through, each time some have.
+    """
     rest = memoryview(data)
     while rest:
         try:
-            rest = rest[os.write(fd, rest) :]
+            count = os.write(fd, rest[:CHUNK])
+            rest = rest[count:]
+            moved(count)
         except BlockingIOError:
             poll = select.poll()
             poll.register(fd, select.POLLOUT)

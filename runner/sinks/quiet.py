@@ -1,10 +1,27 @@
-"""The last thing before the end. Imports next to nothing, for the answers that need no job."""
+"""The last thing before the end, and words on standard error. Imports next to nothing, for the answers that need no job."""
 
 from __future__ import annotations
 
 import os
 import sys
+import threading
 from contextlib import suppress
+
+PATIENCE = 2.0
+"""Seconds that standard error is waited for."""
+
+
+def say(text: str, patience: float = PATIENCE) -> None:
+    """Write to standard error, which may be broken or stalled: it is waited for, but not for ever."""
+
+    def write() -> None:
+        with suppress(OSError, ValueError, AttributeError):  # it is None where there is none
+            sys.stderr.write(text + "\n")
+            sys.stderr.flush()
+
+    writer = threading.Thread(target=write, name="runner-stderr", daemon=True)
+    writer.start()
+    writer.join(patience)
 
 
 def quiet_stdout() -> None:

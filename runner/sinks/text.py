@@ -7,7 +7,6 @@ ours. Every sink passes it through here, once, at the last moment: events keep i
 from __future__ import annotations
 
 import re
-from html import escape
 from urllib.parse import quote, urlsplit
 
 _COLOUR = re.compile(r"\x1b\[[0-9;:]*m")
@@ -84,11 +83,6 @@ def code_block(text: str) -> str:
     runs: list[str] = re.findall("`+", content)
     fence = "`" * max(3, 1 + max(map(len, runs), default=0))
     return f"{fence}\n{content}\n{fence}\n"
-
-
-def html(text: str) -> str:
-    """The text for an HTML element or a quoted attribute; its line ends stay."""
-    return escape("\n".join(lines(text)), quote=True)
 
 
 def web_url(url: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -10,6 +11,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 from botocore.exceptions import ClientError
+from yarl import URL
 
 from components.aws.embedded import serve
 from tests.emulator.helpers import ROLE, Aws, channel, embedded
@@ -135,6 +137,8 @@ SERVICE_CASES = [
         "InstanceCount must be specified in ResourceConfig.",
     ),
     ({"OutputDataConfig": {"S3OutputPath": "https://a/b"}}, "Invalid S3 URI: https://a/b"),
+    ({"Environment": {"A": "x\0y"}}, "Environment: the value of 'A' holds a character"),
+    ({"parameters": {"k": "\ud800"}}, "HyperParameters: the value of 'k' holds a character"),
 ]
 
 
@@ -159,6 +163,11 @@ UNKNOWN = [
     {"Environment": {"LD_PRELOAD": "x.so"}},
     {"Environment": {"PATH": "/tmp"}},
     {"Environment": {"PYTHONPATH": "/tmp"}},
+    {"Environment": {"PYTHONPLATLIBDIR": "../tmp"}},
+    {"Environment": {"OPENSSL_CONF": "/tmp/x"}},
+    {"Environment": {"GIT_SSH_COMMAND": "x"}},
+    {"Environment": {"AWS_CONFIG_FILE": "/home/u/.aws/config"}},
+    {"Environment": {"AWS_SHARED_CREDENTIALS_FILE": "/home/u/.aws/credentials"}},
 ]
 
 
@@ -234,16 +243,57 @@ async def test_loopback_names_are_welcome_and_no_page_may_read_along(aws: Aws, h
         assert not [name for name in answer.headers if name.lower().startswith("access-control")]
 
 
-async def test_motos_own_control_routes_are_closed(aws: Aws) -> None:
-    async with aiohttp.ClientSession() as http, http.post(f"{aws.cloud.url}/moto-api/reset") as answer:
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/moto-api/reset",
+        "/%6doto-api/reset",
+        "/moto%2Dapi/config",
+        "/latest/meta-data/iam",
+        "/latest/api/token",
+    ],
+)
+async def test_motos_own_control_routes_are_closed(aws: Aws, path: str) -> None:
+    async with (
+        aiohttp.ClientSession() as http,
+        http.post(URL(f"{aws.cloud.url}{path}", encoded=True)) as answer,
+    ):
         assert answer.status == 400
         assert "not implemented by the embedded cloud" in await answer.text()
+    assert "results" in [row["Name"] for row in (await aws.s3.list_buckets())["Buckets"]]
+
+
+@pytest.mark.parametrize("service", ["lambda", "batch"])
+async def test_services_that_would_run_what_a_request_says_are_closed(aws: Aws, service: str) -> None:
+    scope = f"AWS4-HMAC-SHA256 Credential=x/20200101/us-east-1/{service}/aws4_request, Signature=0"
+    async with aiohttp.ClientSession() as http:
+        url = f"{aws.cloud.url}/2015-03-31/functions"
+        async with http.post(url, data=b"{}", headers={"Authorization": scope}) as answer:
+            assert answer.status == 400
+            assert "not implemented by the embedded cloud" in await answer.text()
+
+
+async def test_more_instances_than_this_machine_can_bear_are_refused(aws: Aws) -> None:
+    resources = {"InstanceType": "ml.m5.large", "InstanceCount": 2_000_000_000, "VolumeSizeInGB": 1}
+    code, text = await refused(aws, ResourceConfig=resources)
+    assert (code, text) == (
+        "ResourceLimitExceeded",
+        "The embedded cloud runs at most 100 instances of a job.",
+    )
+
+
+async def test_an_endless_time_limit_leaves_a_job_that_can_be_stopped() -> None:
+    async with embedded("print('up'); time.sleep(600)") as aws:
+        await aws.create("job-1", StoppingCondition={"MaxRuntimeInSeconds": 10**400})
+        await aws.printed("job-1", "up")
+        await aws.stop("job-1")
+        assert (await aws.until("job-1"))["TrainingJobStatus"] == "Stopped"
 
 
 async def test_bad_json_is_refused(aws: Aws) -> None:
     headers = {"X-Amz-Target": "SageMaker.CreateTrainingJob"}
     async with aiohttp.ClientSession() as http:
-        for body in (b"{", b"[]", b"\xff"):
+        for body in (b"{", b"[]", b"\xff", b"[" * 200_000, b'{"a":' * 200_000):
             async with http.post(aws.cloud.url, data=body, headers=headers) as answer:
                 assert answer.status == 400
                 assert (await answer.json(content_type=None))["__type"] == "SerializationException"
@@ -253,11 +303,25 @@ async def test_bad_json_is_refused(aws: Aws) -> None:
             assert answer.status == 413
 
 
-async def test_a_command_that_is_not_there_is_refused_at_the_start() -> None:
-    for line, text in (("", "is empty"), ("no-such-program x", "not on this machine: no-such-program")):
-        with pytest.raises(ValueError, match=text):
-            async with serve(images={"a": line}):
-                raise AssertionError("served")
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("", "image 'a:1': its command '' is empty"),
+        ("  ", "image 'a:1': its command '  ' is empty"),
+        (
+            "no-such-program -x",
+            (
+                "image 'a:1': its command 'no-such-program' is not on this machine (looked on PATH; the whole command:"
+                " 'no-such-program -x')"
+            ),
+        ),
+        ("python 'x", "image 'a:1': its command \"python 'x\" can't be split: No closing quotation"),
+    ],
+)
+async def test_a_command_that_can_not_run_is_refused_at_the_start_in_one_line(line: str, text: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        async with serve(images={"a:1": line}):
+            raise AssertionError("served")
 
 
 async def test_a_taken_port_is_an_os_error() -> None:

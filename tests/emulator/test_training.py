@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AsyncExitStack
 from itertools import pairwise
 
@@ -146,6 +147,73 @@ async def test_the_list_is_filtered_and_sorted() -> None:
         answer = await aws.sagemaker.list_training_jobs(StatusEquals="Failed")
         [row] = answer["TrainingJobSummaries"]
         assert (row["TrainingJobStatus"], row["SecondaryStatus"]) == ("Failed", "Failed")
+
+
+async def test_pages_and_filters_go_together() -> None:
+    async with embedded(QUICK) as aws:
+        for number in range(12):
+            await aws.create(f"{'ab'[number % 2]}-{number:02}")
+        for number in range(12):
+            await aws.until(f"{'ab'[number % 2]}-{number:02}")
+
+        async def pages(**filters: object) -> list[list[str]]:
+            found: list[list[str]] = []
+            token: dict[str, str] = {}
+            while True:
+                answer = await aws.sagemaker.list_training_jobs(**filters, **token)
+                found.append([row["TrainingJobName"] for row in answer["TrainingJobSummaries"]])
+                if "NextToken" not in answer:
+                    return found
+                token = {"NextToken": answer["NextToken"]}
+
+        ascending = {"SortBy": "Name", "SortOrder": "Ascending"}
+        assert [len(page) for page in await pages()] == [10, 2]
+        assert await pages(NameContains="a-", MaxResults=4, **ascending) == [
+            ["a-00", "a-02", "a-04", "a-06"],
+            ["a-08", "a-10"],
+        ]
+        # A full last page is the last one.
+        assert [len(page) for page in await pages(NameContains="b-", MaxResults=3, **ascending)] == [3, 3]
+        assert await pages(StatusEquals="Failed") == [[]]
+        assert await pages(NameContains="b-1", StatusEquals="Completed", SortBy="Name") == [["b-11"]]
+
+
+@pytest.mark.parametrize("token", ["-1", "x", "1" * 5000, "٣", "1.5"])
+async def test_a_token_that_is_none_is_refused(token: str) -> None:
+    async with embedded() as aws:
+        with pytest.raises(ClientError, match=r"Invalid NextToken\."):
+            await aws.sagemaker.list_training_jobs(NextToken=token)
+
+
+async def test_jobs_at_the_same_time_keep_their_folders_and_lines_apart() -> None:
+    source = """
+        name, base = os.environ['TRAINING_JOB_NAME'], pathlib.Path(os.environ['SAGEMAKER_BASE_DIR'])
+        for step in range(5):
+            print(name, step, flush=True)
+            time.sleep(0.02)
+        own = (base / 'input' / 'data' / 'ch' / 'x').read_text()
+        (base / 'model' / name).write_text(own + ' '.join(sorted(p.name for p in base.iterdir())))
+    """
+    async with embedded(source) as aws, AsyncExitStack() as stack:
+        await aws.put("data", x=b"1 ")
+        names = [f"job-{number}" for number in range(8)]
+        await asyncio.gather(*(aws.create(name, channels={"ch": "s3://data/x"}) for name in names))
+        await asyncio.gather(*(aws.until(name) for name in names))
+        for name in names:
+            assert await aws.artifact(name) == {name: b"1 checkpoints input model output"}
+            assert await aws.lines(name) == [f"{name} {step}" for step in range(5)]
+        # The same name in another region is another job.
+        abroad = await client(stack, aws.cloud.url, "sagemaker", "eu-west-1")
+        assert (await abroad.list_training_jobs())["TrainingJobSummaries"] == []
+
+
+async def test_of_namesakes_at_the_same_time_one_is_taken() -> None:
+    async with embedded(QUICK) as aws:
+        answers = await asyncio.gather(*(aws.create("job-1") for _ in range(6)), return_exceptions=True)
+        refusals = [answer for answer in answers if isinstance(answer, ClientError)]
+        assert len(refusals) == 5
+        assert {error.response["Error"]["Code"] for error in refusals} == {"ResourceInUse"}
+        assert (await aws.until("job-1"))["TrainingJobStatus"] == "Completed"
 
 
 async def test_tags_are_kept_added_and_deleted() -> None:

@@ -124,7 +124,7 @@ async def connection_refused(world: World) -> None:
         bound.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{bound.getsockname()[1]}"
         async with world.step(env={"AWS_ENDPOINT_URL": url}) as step:
-            await step.out.until("could not submit yet")
+            await step.out.until("could not launch or attach yet")
             await ended(step, 3, f"can't reach SageMaker at {url}.*: .*refused.*")
 
 
@@ -141,7 +141,7 @@ async def expired_token(world: World) -> None:
     async with world.door() as door:
         door.rule(CREATE, spoil="expired", work=False, times=FOREVER)
         async with world.step(opened=door) as step:
-            said = await step.out.until("could not submit yet")
+            said = await step.out.until("could not launch or attach yet")
             assert "ExpiredTokenException" in step.out.lines[said]
             step.signal(signal.SIGTERM)
             await ended(

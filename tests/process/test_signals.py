@@ -6,6 +6,7 @@ The moments are exact: the step's calls go through a door that holds them where 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import signal
@@ -127,7 +128,7 @@ async def between_create_accepted_unheard_and_the_next(world: World, number: sig
     async with world.door() as door:
         door.rule(CREATE, spoil="drop")
         async with world.step(opened=door) as step:
-            await step.out.until("could not submit yet")
+            await step.out.until("could not launch or attach yet")
             step.signal(number)
             await ended(step, number)
 
@@ -137,13 +138,23 @@ async def between_throttled_creates(world: World, number: signal.Signals) -> Non
     async with world.door() as door:
         door.rule(CREATE, spoil="throttle", work=False, times=FOREVER)
         async with world.step(opened=door) as step:
-            await step.out.until("could not submit yet")
+            await step.out.until("could not launch or attach yet")
             step.signal(number)
             await ended(step, number, stops=0, word=NOTHING)
             assert not door.created
 
 
 # ── while the job runs ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@CASES.case
+async def a_line_that_a_regular_expression_is_lost_in(world: World) -> None:
+    """The built-in xgboost's own expression, for which Python's `re` takes minutes on this line."""
+    metrics = {"train:rmse": r".*\[[0-9]+\].*#011train-rmse:([-+]?[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?).*"}
+    async with world.step("brackets", inputs={"metric_definitions": json.dumps(metrics)}) as step:
+        await step.out.until("| [1] [1]")
+        step.signal(TERM)
+        await ended(step, TERM)
 
 
 @CASES.of_two

@@ -6,10 +6,11 @@ import asyncio
 
 import pytest
 
+from runner.deadline import Deadline
 from runner.errors import NameTaken, RunnerError, ServiceError, StopFailed, Throttled, Transient, Unreachable
 from runner.events import Finished, Launched, Phase, Status
 from runner.publish import Publisher
-from runner.signals import DEFAULT_GRACE, Deadline, Reason, Stopping
+from runner.signals import DEFAULT_GRACE, Reason, Stopping
 from runner.supervise import STOP_RESERVE, Run, Timing, launched
 from runner.testing import MemorySink
 from tests.unit.doubles import Watched, cancelled_at, follow, notices, until
@@ -42,7 +43,7 @@ async def test_launch_1_2_a_transient_failure_is_tried_again_by_us(failure: Tran
     assert (await follow(job, sink)).phase is Phase.SUCCEEDED
     assert len(job.asked("launch")) == 3
     assert job.calls.count("made") == 1
-    assert notices(sink) == [f"could not submit yet, trying again: {failure}"]
+    assert notices(sink) == [f"could not launch or attach yet, trying again: {failure}"]
 
 
 async def test_launch_2_after_a_lost_answer_the_job_is_adopted_not_made_twice() -> None:
@@ -107,8 +108,9 @@ async def test_launch_2_nor_is_it_after_a_lost_answer() -> None:
 
 async def test_launch_2_what_nobody_foresaw_leaves_the_job_in_doubt_so_it_is_stopped() -> None:
     job = Watched(launch_failures=[KeyError("TrainingJobArn")], runs=1e6)
-    with pytest.raises(KeyError):
+    with pytest.raises(StopFailed, match="its launch was not answered") as raised:
         await follow(job)
+    assert isinstance(raised.value.__cause__, Transient)
     assert job.asked("stop") != []
 
 
@@ -145,11 +147,11 @@ async def test_launch_3_a_launch_that_is_never_answered_is_given_up_in_time_for_
     task = asyncio.create_task(follow(job))
     error = await cancelled_at(task, 3)
     gives_up = 3 + DEFAULT_GRACE - STOP_RESERVE
-    assert job.asked("stop") == [gives_up]
-    assert looptime == gives_up + 1
+    assert job.asked("stop")[0] == gives_up
+    assert gives_up < looptime <= 3 + DEFAULT_GRACE
     # Whether it is made after we looked can't be known, so success can't be claimed.
     assert isinstance(error, StopFailed)
-    assert "its launch was never answered" in str(error)
+    assert "its launch was not answered" in str(error)
     assert str(error).endswith("Stop it with: stop-fake-job fake-job")
 
 

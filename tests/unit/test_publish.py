@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from runner.events import Event, Level, LogLine, Notice
-from runner.publish import FLUSH_SECONDS, ROOM, Publisher
+from runner.publish import FLUSH_SECONDS, MOST, ROOM, STALLED_SECONDS, Publisher
 from runner.signals import MOMENT
 from runner.testing import MemorySink
 from tests.unit.doubles import HangingSink, RaisingSink
@@ -160,3 +160,103 @@ async def test_without_sinks_nothing_waits(looptime: float) -> None:
         publisher.publish(LogLine("a"))
         await publisher.room()
     assert looptime == 0
+
+
+async def test_a_slow_sink_gets_everything_where_nothing_urges(looptime: float) -> None:
+    slow = SlowSink()
+    async with Publisher([slow]) as publisher:
+        for line in lines(30):
+            publisher.publish(line)
+    assert slow.events == lines(30)
+    assert slow.closed
+    assert looptime == 30
+
+
+async def test_a_slow_sink_has_no_longer_than_the_deadline(
+    looptime: float, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slow, loop = SlowSink(), asyncio.get_running_loop()
+    async with Publisher([slow], lambda: min(FLUSH_SECONDS, max(MOMENT, 12 - loop.time()))) as publisher:
+        for line in lines(30):
+            publisher.publish(line)
+    assert slow.events == lines(12)
+    assert 11.5 <= looptime <= 12
+    assert (
+        "up to 17 log lines were not shown: the reader of SlowSink did not keep up" in capsys.readouterr().err
+    )
+
+
+class Draining(MemorySink):
+    """Takes everything at once, and shows it in its own time once it is closed: a line in two seconds."""
+
+    def __init__(self, many: int) -> None:
+        super().__init__()
+        self.progress, self.unshown = 0, lines(many)
+
+    async def close(self) -> None:
+        while self.unshown:
+            await asyncio.sleep(2)
+            self.progress += 1
+            self.unshown.pop()
+
+
+async def test_progress_that_a_sink_tells_counts(looptime: float) -> None:
+    sink = Draining(10)
+    async with Publisher([sink]):
+        await asyncio.sleep(0)
+    assert sink.unshown == []
+    assert looptime == 20
+
+
+async def test_what_a_sink_took_but_did_not_show_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    class Stuck(Draining):
+        label = "the console"
+
+        async def close(self) -> None:
+            await asyncio.sleep(1)
+
+    async with Publisher([Stuck(1200)]):
+        await asyncio.sleep(0)
+    assert (
+        capsys.readouterr().err
+        == "up to 1,200 log lines were not shown: the reader of the console did not keep up\n"
+    )
+
+
+async def test_a_sink_that_stands_still_is_not_waited_for(looptime: float) -> None:
+    healthy = MemorySink()
+    async with Publisher([HangingSink(), healthy]) as publisher:
+        for line in lines(3 * ROOM):
+            publisher.publish(line)
+            await publisher.room()
+        assert looptime == STALLED_SECONDS
+        await asyncio.sleep(0)
+        assert healthy.events == lines(3 * ROOM)
+
+
+async def test_a_sink_that_stands_still_and_is_far_behind_is_switched_off(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    healthy = MemorySink()
+    async with Publisher([HangingSink(), healthy]) as publisher:
+        publisher.publish(LogLine("first"))
+        await asyncio.sleep(STALLED_SECONDS)
+        for line in lines(MOST + 5):
+            publisher.publish(line)
+        await asyncio.sleep(1)
+    said = [e.text for e in healthy.events if isinstance(e, Notice)]
+    assert said == [
+        "HangingSink is switched off after an error (nothing got through for 5 s); the job goes on"
+    ]
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("many", [1, 2])
+async def test_when_all_sinks_are_gone_standard_error_is_told(
+    many: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with Publisher([RaisingSink(OSError("disk full")) for _ in range(many)]) as publisher:
+        publisher.publish(LogLine("a"))
+        await asyncio.sleep(1)
+    warning = "RaisingSink is switched off after an error (disk full); the job goes on\n"
+    assert capsys.readouterr().err == warning

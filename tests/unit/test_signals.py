@@ -9,8 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from runner.deadline import Deadline
 from runner.errors import ServiceError, StopFailed
-from runner.signals import DEFAULT_GRACE, MOMENT, Deadline, Reason, Stopping, stop_signals
+from runner.signals import DEFAULT_GRACE, MOMENT, Reason, Stopping, stop_signals
 from tests.unit.doubles import Watched, follow, until
 
 pytestmark = pytest.mark.looptime

@@ -25,7 +25,7 @@ from runner.errors import (
 )
 from runner.events import Level, Notice, Phase, Status
 from runner.inputs import Inputs, Outputs, arg
-from runner.job import Component
+from runner.job import Component, StopAnswer
 from runner.testing import MemorySink
 from tests.unit.doubles import Watched, until
 
@@ -128,6 +128,10 @@ async def test_events_go_to_the_file_too(tmp_path: Path, screen: MemorySink) -> 
             Status(Phase.FAILED, reason="no memory", hint="take more"),
             "fake-job failed: no memory — take more",
         ),
+        (
+            Status(Phase.FAILED, reason="boom\ndone: model accepted, exit 0"),
+            "fake-job failed: boom done: model accepted, exit 0",
+        ),
         (Status(Phase.FAILED), "fake-job failed: the service gave no reason"),
         (Status(Phase.STOPPED), "fake-job was stopped by somebody else"),
         (Status(Phase.STOPPED, reason="MaxRuntimeExceeded"), "fake-job was stopped: MaxRuntimeExceeded"),
@@ -184,7 +188,7 @@ async def test_a_failed_stop_is_the_last_word_on_a_signal() -> None:
     error = await ended(Making(runs=1e6, stop_failures=[ServiceError("denied")]), (20, signal.SIGTERM))
     assert isinstance(error, Interrupted)
     assert error.exit_code == 143
-    assert str(error).startswith("could not stop fake-job: denied\n")
+    assert str(error).startswith("terminated (SIGTERM); could not stop fake-job: denied\n")
     assert str(error).endswith("Stop it with: stop-fake-job fake-job")
 
 
@@ -197,7 +201,7 @@ async def test_even_when_a_second_ctrl_c_cuts_the_leaving_short(screen: MemorySi
     screen.write = hang  # type: ignore[method-assign]
     job = Making(runs=1e6, stop_failures=[ServiceError("denied")])
     error = await ended(job, (20, signal.SIGINT), (22, signal.SIGINT))
-    assert str(error).startswith("could not stop fake-job: denied\n")
+    assert str(error).startswith("interrupted (Ctrl-C); could not stop fake-job: denied\n")
 
 
 async def test_a_job_that_goes_on() -> None:
@@ -213,3 +217,23 @@ async def test_a_signal_while_the_job_was_refused() -> None:
     assert error.exit_code == 143
     assert "agreed" not in str(error)
     assert "stop" not in job.calls
+
+
+async def test_exit_3_a_refusal_while_watching_also_tells_what_became_of_the_job() -> None:
+    with pytest.raises(ServiceError) as raised:
+        await ran(Making(runs=1e6, describe_failures=[ServiceError("access denied")]))
+    assert str(raised.value) == "access denied; the service was told to stop fake-job, and agreed"
+
+
+async def test_a_signal_is_told_whatever_error_it_meets() -> None:
+    """A recorded reason decides the exit code, though something unforeseen came up in its place."""
+
+    class Odd(Making):
+        async def stop(self) -> StopAnswer:
+            await super().stop()
+            raise KeyError("unforeseen")
+
+    error = await ended(Odd(runs=1e6), (20, signal.SIGTERM))
+    assert isinstance(error, Interrupted)
+    assert error.exit_code == 143
+    assert "could not stop fake-job" in str(error)

@@ -7,12 +7,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from runner.deadline import Deadline, finish
 from runner.errors import ServiceError, StopFailed, Throttled, Transient
 from runner.events import Finished, Level, LogLine, Notice, Phase, Status
-from runner.job import Ended, FeedEvent
+from runner.job import Ended, FeedEvent, StopAnswer
 from runner.publish import FLUSH_SECONDS
-from runner.signals import DEFAULT_GRACE, MOMENT, Deadline, Reason, Stopping
-from runner.supervise import Timing, finish, launched
+from runner.signals import DEFAULT_GRACE, MOMENT, Reason, Stopping, stop_signals
+from runner.supervise import LOOK_SECONDS, Timing, launched
 from runner.testing import MemorySink
 from tests.unit.doubles import (
     HangingSink,
@@ -24,6 +25,7 @@ from tests.unit.doubles import (
     feed,
     follow,
     notices,
+    now,
     until,
 )
 
@@ -450,3 +452,107 @@ async def test_a_stalled_sink_does_not_hold_up_the_stop_of_others(looptime: floa
     await follow(job, sink, HangingSink(), timing=Timing(poll_longest=1))
     assert isinstance(sink.events[-1], Finished)
     assert looptime <= 1 + 5 + 1.1 + FLUSH_SECONDS
+
+
+# ── what the service may answer ─────────────────────────────────────────────────────────────────────────────────────
+
+
+class Answering(Watched):
+    """Answers stop requests from a list, then with its last."""
+
+    answers: tuple[StopAnswer, ...] = ()
+
+    async def stop(self) -> StopAnswer:
+        self.times.append(("stop", now()))
+        first, *rest = self.answers
+        self.answers = tuple(rest) or (first,)
+        return first
+
+
+async def test_stop_5_a_job_that_may_exist_and_is_unknown_is_looked_for_and_then_a_failed_stop(
+    looptime: float,
+) -> None:
+    job = Answering(launch_failures=[Transient("the answer was lost")] * 99, launching=0)
+    job.answers = (StopAnswer.UNKNOWN,)
+    task = asyncio.create_task(follow(job))
+    error = await cancelled_at(task, 0.25)
+    assert isinstance(error, StopFailed)
+    assert "its launch was not answered, and the service knows no such job" in str(error)
+    assert str(error).endswith(f"Stop it with: {job.stop_command}")
+    assert len(job.asked("stop")) > 2
+    assert looptime <= 0.25 + LOOK_SECONDS + 2
+
+
+async def test_a_job_that_appears_while_it_is_looked_for_is_stopped() -> None:
+    stopping, job = (
+        Stopping(),
+        Answering(launch_failures=[Transient("the answer was lost")] * 99, launching=0),
+    )
+    job.answers = (StopAnswer.UNKNOWN, StopAnswer.UNKNOWN, StopAnswer.AGREED)
+    task = asyncio.create_task(follow(job, stopping=stopping))
+    assert isinstance(await cancelled_at(task, 0.25), asyncio.CancelledError)
+    assert stopping.outcome == "the service was told to stop fake-job, and agreed"
+    assert len(job.asked("stop")) == 3
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (StopAnswer.ENDED, "fake-job had already ended"),
+        (
+            StopAnswer.NOT_OURS,
+            (
+                "there is a job fake-job that can't be proved to be ours, so it was not touched; "
+                "if it is, stop it with: stop-fake-job fake-job"
+            ),
+        ),
+    ],
+)
+async def test_no_stop_is_claimed_that_was_not_made(answer: StopAnswer, told: str) -> None:
+    stopping, job, sink = Stopping(), Answering(runs=1e6), MemorySink()
+    job.answers = (answer,)
+    task = asyncio.create_task(follow(job, sink, stopping=stopping))
+    await cancelled_at(task, 5)
+    assert stopping.outcome == told
+    assert notices(sink) == [told]
+
+
+async def test_a_stop_is_tried_even_when_the_deadline_is_over() -> None:
+    """A body that dawdles after its cancellation must not cost the job its stop."""
+    job = Watched(runs=1e6)
+
+    async def dawdling() -> None:
+        stopping = Stopping()
+        async with launched(job, stopping=stopping):
+            stopping.begin(Reason.TERMINATED)
+            await asyncio.sleep(DEFAULT_GRACE + 5)
+
+    await dawdling()
+    assert not job.running
+
+
+async def test_the_time_limit_is_lifted_when_the_job_has_ended() -> None:
+    """What comes then, draining its log and writing its outputs, is not the job's time."""
+    job, sink = Watched(runs=10), MemorySink()
+
+    async def slow(ended: Ended) -> AsyncIterator[FeedEvent]:
+        await ended.wait()
+        await asyncio.sleep(60)
+        yield LogLine("the last")
+
+    job.followed = [slow]
+    with stop_signals(time_limit=30) as stopping:
+        status = await follow(job, sink, stopping=stopping)
+    assert status.phase is Phase.SUCCEEDED
+    assert stopping.reason is None
+    assert LogLine("the last") in sink.events
+
+
+async def test_the_time_limit_counts_from_the_launch() -> None:
+    job = Watched(runs=1e6)
+    with stop_signals(time_limit=30) as stopping:
+        await asyncio.sleep(20)
+        with pytest.raises(asyncio.CancelledError):
+            await follow(job, stopping=stopping)
+    assert stopping.reason is Reason.TIME_LIMIT
+    assert job.asked("stop") == [50]

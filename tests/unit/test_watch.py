@@ -243,9 +243,9 @@ async def test_watching_3_a_feed_is_closed_within_the_scope_wherever_it_stands()
 
     job.followed = [flood]
     async with launched(job, [HangingSink()]):
-        await asyncio.sleep(5)
+        await asyncio.sleep(3)
         assert closed == []
-    assert closed == [16.5]
+    assert closed == [14.5]
 
 
 async def test_final_metrics_come_before_the_last_word() -> None:

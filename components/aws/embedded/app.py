@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from typing import IO, Any
+from urllib.parse import unquote
 from xml.sax.saxutils import escape
 
 from aiohttp import web
@@ -27,6 +28,10 @@ from components.aws.embedded.training import Training
 
 _log = logging.getLogger(__name__)
 CONTROL = "/_embedded/"
+# moto's endpoints answer a canned body; its Lambda and Batch run what a request says, in Docker if that is there.
+_CLOSED = ("sagemaker", "lambda", "batch")
+# moto's control routes and its instance metadata are not for everyone.
+_CLOSED_ROUTES = ("/moto-api", "/latest/meta-data/", "/latest/api/")
 _REFUSALS = {
     "throttle": ApiError("ThrottlingException", "Rate exceeded"),
     "error_before": ApiError("InternalFailure", "An internal failure occurred (on order).", 500),
@@ -143,8 +148,8 @@ class App:
         self, request: web.BaseRequest, inbound: Inbound, content: IO[bytes]
     ) -> web.StreamResponse:
         target = request.raw_path
-        if inbound.service == "sagemaker" or target.startswith("/moto-api"):
-            # moto's endpoints answer a canned body, and its control routes are not for everyone.
+        path = unquote(target.partition("?")[0])
+        if inbound.service in _CLOSED or path.startswith(_CLOSED_ROUTES):
             raise not_implemented(f"{inbound.service}: {request.method} {target}")
         if inbound.service == "s3":
             await self._objects.mentioned(f"{request.host} {target}")

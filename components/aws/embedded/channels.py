@@ -9,24 +9,27 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import io
 import json
+import os
 import zlib
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from components.aws.embedded.container import Host
 from components.aws.embedded.objects import Location, Objects, S3Error
-from components.aws.embedded.paths import UnsafeKeyError, inside
+from components.aws.embedded.paths import UnsafeKeyError, created, inside
+from components.aws.embedded.space import Space
 
 Json = dict[str, Any]
+_CHUNK = 1024**2
 
 
 class DownloadError(Exception):
     """A channel could not be brought in; the text follows AWS's `ClientError: Data download failed:`."""
 
 
-async def download(channel: Json, cluster: list[Host], objects: Objects) -> None:
+async def download(channel: Json, cluster: list[Host], objects: Objects, space: Space) -> None:
     """Bring one channel to every instance that is to have it. Raises `DownloadError`."""
     source = channel["DataSource"]["S3DataSource"]
     name = channel["ChannelName"]
@@ -35,12 +38,12 @@ async def download(channel: Json, cluster: list[Host], objects: Objects) -> None
         found = await _members(source, objects)
         for number, (place, relative) in enumerate(found):
             takers = [cluster[number % len(cluster)]] if sharded else cluster
+            packed = channel.get("CompressionType") == "Gzip"
+            key = relative.removesuffix(".gz") if packed else relative
+            paths = [inside(host.channel(name), key) for host in takers]
             content = await objects.get(place.bucket, place.key)
-            if channel.get("CompressionType") == "Gzip":
-                content = await asyncio.to_thread(gzip.decompress, content)
-                relative = relative.removesuffix(".gz")  # noqa: PLW2901
-            paths = [inside(host.channel(name), relative) for host in takers]
-            await asyncio.to_thread(_write, content, paths)
+            for path in paths:
+                await asyncio.to_thread(_write, cluster[0].job, path, content, space, packed=packed)
     except S3Error as error:
         raise DownloadError(f"{error.code}: {error.text} ({source['S3Uri']})") from error
     except UnsafeKeyError as error:
@@ -75,12 +78,15 @@ def _listed(manifest: bytes, place: Location) -> list[tuple[Location, str]]:
         head, *rest = json.loads(manifest)
         prefix = Location.parse(head["prefix"])
         names = [str(name) for name in rest]
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise DownloadError(f"{place.uri} is no manifest: {error}") from error
     return [(Location(prefix.bucket, prefix.key + name), name) for name in sorted(names)]
 
 
-def _write(content: bytes, paths: Iterable[Path]) -> None:
-    for path in paths:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+def _write(job: Path, path: Path, content: bytes, space: Space, *, packed: bool) -> None:
+    """Write one file, piece by piece: a small gzip may hold more than there is room for."""
+    stream = gzip.GzipFile(fileobj=io.BytesIO(content)) if packed else io.BytesIO(content)
+    with stream, created(job, path) as descriptor, os.fdopen(descriptor, "wb", closefd=False) as file:
+        while piece := stream.read(_CHUNK):
+            space.take(len(piece))
+            file.write(piece)

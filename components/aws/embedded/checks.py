@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from components.aws.embedded.errors import invalid, not_implemented
+from components.aws.embedded.errors import ApiError, invalid, not_implemented
 from components.aws.embedded.objects import Location, Objects, S3Error
+from components.aws.embedded.paths import UnsafeKeyError, container_key
 
 Json = dict[str, Any]
 _MEMBERS = (
@@ -16,11 +17,17 @@ _MEMBERS = (
     "MlflowConfig",
     "SessionChainingConfig",
 )
-# These would let a request choose what code runs, by way of the loader or the interpreter.
+MOST_INSTANCES = 100
+"""Each is a process here. AWS's own limits depend on the account."""
+# These would let a request choose what code runs, by way of the loader, the interpreter, or a library's configuration;
+# or lead it to the user's own credentials. No list of such can be complete: it is a second line of defence.
 _ENVIRONMENT = re.compile(
-    r"PATH|LD_.*|DYLD_.*|PYTHON(PATH|HOME|STARTUP|USERBASE|WARNINGS|BREAKPOINT|INSPECT|PYCACHEPREFIX)|BASH_ENV|ENV"
-    r"|PERL5(OPT|LIB)|RUBY(OPT|LIB)|NODE_OPTIONS|_?JAVA_(TOOL_)?OPTIONS|JDK_JAVA_OPTIONS|R_(PROFILE|ENVIRON|LIBS)(_USER)?|GCONV_PATH|SHELLOPTS|IFS|HOME|TMPDIR"
-    r"|SAGEMAKER_BASE_DIR"
+    r"PATH|LD_.*|DYLD_.*|GLIBC_TUNABLES|GCONV_PATH|LOCPATH|BASH_.*|ENV|SHELLOPTS|BASHOPTS|IFS|PS4|PROMPT_COMMAND|ZDOTDIR"
+    r"|(?!PYTHON(UNBUFFERED|HASHSEED|FAULTHANDLER|IOENCODING|UTF8|DONTWRITEBYTECODE|OPTIMIZE|MALLOC|NOUSERSITE)$)_?PYTHON.*"
+    r"|PERL.*|RUBY(OPT|LIB|SHELL)|GEM_.*|BUNDLE_.*|LUA_.*|JULIA_(LOAD|DEPOT)_PATH|JULIA_PROJECT|NODE_(OPTIONS|PATH)|CLASSPATH"
+    r"|_?JAVA_(TOOL_)?OPTIONS|JAVA_HOME|JDK_JAVA_OPTIONS|R_(HOME|PROFILE|ENVIRON|LIBS)(_USER|_SITE)?|OPENSSL_.*|GIT_.*"
+    r"|PYTEST_.*|COVERAGE_PROCESS_.*|CUDA_INJECTION64_PATH|VIRTUAL_ENV|HOME|TMPDIR|TEMP|TMP|XDG_.*"
+    r"|AWS_(CONFIG_FILE|SHARED_CREDENTIALS_FILE|DATA_PATH)|GOOGLE_APPLICATION_CREDENTIALS|SAGEMAKER_BASE_DIR"
 )
 
 
@@ -50,8 +57,21 @@ def with_defaults(body: Json) -> Json:
         "EnableInterContainerTrafficEncryption": False,
         "EnableManagedSpotTraining": False,
     }
+    if (resources.get("InstanceCount") or 0) > MOST_INSTANCES:
+        text = f"The embedded cloud runs at most {MOST_INSTANCES} instances of a job."
+        raise ApiError("ResourceLimitExceeded", text)
+    _check_texts(body)
     present = {name: value for name, value in body.items() if value is not None}
     return switches | present | {"StoppingCondition": limits}
+
+
+def _check_texts(body: Json) -> None:
+    """Raise `ApiError` for what no environment variable can hold."""
+    for member in ("Environment", "HyperParameters"):
+        for name, value in (body.get(member) or {}).items():
+            text = f"{name}{value}"
+            if "\0" in text or any(0xD800 <= ord(character) <= 0xDFFF for character in text):
+                raise invalid(f"{member}: the value of {name!a} holds a character that no variable can hold.")
 
 
 def refuse_unknown(body: Json) -> None:
@@ -77,9 +97,29 @@ def _unknown(body: Json) -> Iterator[str]:
     for name in body.get("Environment") or ():
         if _ENVIRONMENT.fullmatch(name):
             yield f"Environment variable {name}: it could choose what code runs"
-    path = (body.get("CheckpointConfig") or {}).get("LocalPath", "/opt/ml/checkpoints")
-    if not path.startswith("/opt/ml/") or ".." in path.split("/"):
-        yield f"CheckpointConfig.LocalPath {path}: only folders below /opt/ml are"
+    yield from _unknown_folders(body)
+
+
+def _unknown_folders(body: Json) -> Iterator[str]:
+    """Paths in the container: only those below /opt/ml are ours to give. Most are shown again only; none may lie."""
+    settings = [
+        (name, body[name])
+        for name in ("CheckpointConfig", "DebugHookConfig", "TensorBoardOutputConfig")
+        if body.get(name)
+    ]
+    for name in ("DebugRuleConfigurations", "ProfilerRuleConfigurations"):
+        settings += [(name, row) for row in body.get(name) or ()]
+    for name, row in settings:
+        if (path := row.get("LocalPath")) is None:
+            continue
+        try:
+            key = container_key(path)
+        except UnsafeKeyError:
+            yield f"{name}.LocalPath {path!a}, which is no folder below /opt/ml,"
+            continue
+        # There it would lie upon the channels and the configuration files.
+        if name == "CheckpointConfig" and key.partition("/")[0] == "input":
+            yield f"CheckpointConfig.LocalPath {path!a} within /opt/ml/input"
 
 
 def _unknown_in_channel(channel: Json) -> Iterator[str]:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from components.aws.embedded.images import search_path
+from components.aws.embedded.paths import container_key, inside, opened, write
 from components.aws.embedded.records import FAILURE_LENGTH, TrainingJob
 
 Json = dict[str, Any]
@@ -44,6 +45,11 @@ class Host:
     root: Path
 
     @property
+    def job(self) -> Path:
+        """The job's folder, with all instances: what nothing of the job's may lead out of."""
+        return self.root.parent
+
+    @property
     def model(self) -> Path:
         """What becomes model.tar.gz."""
         return self.root / "model"
@@ -55,18 +61,18 @@ class Host:
 
     def channel(self, name: str) -> Path:
         """Where a channel's files lie."""
-        return self.root / "input" / "data" / name
+        return inside(self.root, f"input/data/{name}")
 
     def checkpoints(self, job: TrainingJob) -> Path:
-        """What is synchronized with CheckpointConfig.S3Uri."""
+        """What is synchronized with CheckpointConfig.S3Uri. Raises `UnsafeKeyError`."""
         path = (job.request.get("CheckpointConfig") or {}).get("LocalPath", "/opt/ml/checkpoints")
-        return self.root / str(path).removeprefix("/opt/ml/")
+        return inside(self.root, container_key(path))
 
     def failure(self) -> str:
         """The beginning of output/failure; empty if there is none."""
         try:
-            with (self.root / "output" / "failure").open("rb") as file:
-                return file.read(4 * FAILURE_LENGTH).decode(errors="replace")[:FAILURE_LENGTH]
+            with opened(self.job, self.root / "output" / "failure") as file:
+                return os.read(file, 4 * FAILURE_LENGTH).decode(errors="replace")[:FAILURE_LENGTH]
         except OSError:
             return ""
 
@@ -78,9 +84,10 @@ def hosts(job: TrainingJob, root: Path) -> list[Host]:
 
 
 def prepare(job: TrainingJob, host: Host, cluster: list[Host]) -> None:
-    """Make the folders and configuration files of one instance."""
+    """Make the folders and configuration files of one instance. Raises `UnsafeKeyError` or OSError."""
     config = host.root / "input" / "config"
-    for folder in (config, host.channel(""), host.model, host.output, host.checkpoints(job)):
+    data = host.root / "input" / "data"
+    for folder in (config, data, host.model, host.output, host.checkpoints(job)):
         folder.mkdir(parents=True, exist_ok=True)
     files = {
         "hyperparameters": job.request.get("HyperParameters") or {},
@@ -88,7 +95,7 @@ def prepare(job: TrainingJob, host: Host, cluster: list[Host]) -> None:
         "resourceconfig": _resources(job, host, cluster),
     }
     for name, content in files.items():
-        (config / f"{name}.json").write_text(json.dumps(content))
+        write(host.job, config / f"{name}.json", json.dumps(content).encode())
 
 
 def environment(

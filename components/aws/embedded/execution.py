@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,12 +25,15 @@ from components.aws.embedded.container import Host, environment, hosts, prepare
 from components.aws.embedded.guardian import Guardian
 from components.aws.embedded.log_store import LogStore
 from components.aws.embedded.objects import Objects, S3Error
-from components.aws.embedded.paths import UnsafeKeyError
+from components.aws.embedded.paths import UnsafeKeyError, inside, remove
 from components.aws.embedded.records import FAILURE_LENGTH, TrainingJob
+from components.aws.embedded.space import Space
 
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 CHECKPOINT_SECONDS = 2.0
 """How often checkpoints are looked at for upload."""
+MOST_SECONDS = 366 * 24 * 3600
+"""The longest time limit; AWS's is 28 days."""
 NOT_STARTED = 127
 """A shell's exit code for a command that can't be started."""
 _log = logging.getLogger(__name__)
@@ -73,7 +75,7 @@ class _Run:
 
 async def execute(job: TrainingJob, site: Site) -> None:
     """Take a job from Starting to its end. Never raises; cancelling kills what runs and leaves the job unfinished."""
-    folder = site.folder / job.region / job.name
+    folder = inside(site.folder, f"{job.region}/{job.name}")
     try:
         if await _place(job, site):
             try:
@@ -88,7 +90,7 @@ async def execute(job: TrainingJob, site: Site) -> None:
         _log.exception("training job %s broke the embedded cloud", job.name)
         job.end("Failed", failure="InternalServerError: We encountered an internal error. Please try again.")
     finally:
-        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        await asyncio.to_thread(remove, folder)
 
 
 async def _place(job: TrainingJob, site: Site) -> bool:
@@ -109,9 +111,12 @@ async def _place(job: TrainingJob, site: Site) -> bool:
 async def _live(job: TrainingJob, site: Site, folder: Path) -> None:
     job.enter("Starting")
     cluster = hosts(job, folder)
-    for host in cluster:
-        await asyncio.to_thread(prepare, job, host, cluster)
-    run = _Run(job, site, cluster, Checkpoints(job, cluster[0], site.objects))
+    try:
+        for host in cluster:
+            await asyncio.to_thread(prepare, job, host, cluster)
+        run = _Run(job, site, cluster, Checkpoints(job, cluster[0], site.objects))
+    except (UnsafeKeyError, OSError) as error:
+        raise JobFailed(f"ClientError: The container's folders can't be made: {error}") from error
     if not job.stop.is_set():
         job.enter("Downloading")
         await _bring(run)
@@ -127,11 +132,12 @@ async def _live(job: TrainingJob, site: Site, folder: Path) -> None:
 async def _bring(run: _Run) -> None:
     """Fetch channels and earlier checkpoints; give up between two of them when the job is stopped."""
     try:
+        space = Space(run.job.request["ResourceConfig"], run.site.folder)
         for channel in run.job.request.get("InputDataConfig", ()):
             if run.job.stop.is_set():
                 return
-            await download(channel, run.cluster, run.site.objects)
-        await run.checkpoints.restore()
+            await download(channel, run.cluster, run.site.objects, space)
+        await run.checkpoints.restore(space)
     except (DownloadError, UnsafeKeyError, S3Error, OSError) as error:
         raise JobFailed(f"ClientError: Data download failed:{error}") from error
 
@@ -161,7 +167,8 @@ async def _train(run: _Run) -> None:
 
 async def _watch(run: _Run, halt: asyncio.Event) -> None:
     """Halt the instances when the job is to stop or its time is up."""
-    limit = run.job.request["StoppingCondition"]["MaxRuntimeInSeconds"]
+    # Timers overflow with what JSON can say.
+    limit = min(run.job.request["StoppingCondition"]["MaxRuntimeInSeconds"], MOST_SECONDS)
     try:
         await asyncio.wait_for(run.job.stop.wait(), limit)
     except TimeoutError:
@@ -179,12 +186,13 @@ async def _instance(run: _Run, host: Host, halt: asyncio.Event) -> int:
     def write(line: str) -> None:
         time = now()
         store.write(LOG_GROUP, stream, [(round(time * 1000), line)])
-        job.metrics.read(line, time)
+        for notice in job.metrics.read(line, time):
+            store.write(LOG_GROUP, stream, [(round(time * 1000), notice)])
 
     variables = environment(job, host, run.cluster, site.cloud)
     try:
         return await process.run(job.command.argv, variables, write, halt, site.grace, site.guardian)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a variable that holds what none can
         write(f"{job.command.argv[0]} can't be started: {error}")
         return NOT_STARTED
 
@@ -200,7 +208,7 @@ async def _leave(run: _Run) -> None:
         await upload_output(job, first, objects)
         if failed is None:
             job.artifacts = await upload_model(job, first, objects)
-    except UploadError as error:
+    except (UploadError, OSError) as error:
         raise JobFailed(f"ClientError: Artifact upload failed:{error}") from error
     if failed is not None:
         raise JobFailed(_reason(job, failed, run.codes[failed]))

@@ -12,7 +12,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from components.aws.embedded.objects import Objects
-from components.aws.embedded.paths import UnsafeKeyError, inside
+from components.aws.embedded.paths import UnsafeKeyError, files, inside, read, write
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _log = logging.getLogger(__name__)
@@ -25,8 +25,8 @@ async def load(folder: Path, objects: Objects) -> None:
             _log.warning("%s is no bucket: S3 would not have the name", bucket)
             continue
         await objects.create(bucket.name)
-        for path in await asyncio.to_thread(_files, bucket):
-            content = await asyncio.to_thread(path.read_bytes)
+        for path in await asyncio.to_thread(files, folder, bucket):
+            content = await asyncio.to_thread(read, folder, path)
             await objects.put(bucket.name, path.relative_to(bucket).as_posix(), content)
 
 
@@ -39,22 +39,24 @@ async def save(folder: Path, objects: Objects, skip: Collection[tuple[str, str]]
             try:
                 path = inside(folder, f"{bucket}/{key}")
                 content = await objects.get(bucket, key)
-                await asyncio.to_thread(_write, path, content)
+                await asyncio.to_thread(_write, folder, path, content)
             except (UnsafeKeyError, OSError) as error:
                 _log.warning("s3://%s/%s is not kept: %s", bucket, key, error)
 
 
 def _folders(folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    found = []
+    for path in sorted(folder.iterdir()):
+        if path.is_symlink():
+            _log.warning("%s is a link and no bucket: it could lead anywhere", path)
+        elif path.is_dir() and not path.name.startswith("."):
+            found.append(path)
+    return found
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
-
-
-def _write(path: Path, content: bytes) -> None:
-    if path.is_file() and path.read_bytes() == content:
+def _write(folder: Path, path: Path, content: bytes) -> None:
+    """Write what has changed; what has not keeps its time."""
+    if path.is_file() and read(folder, path) == content:
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
+    write(folder, path, content)

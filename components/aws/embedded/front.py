@@ -73,7 +73,11 @@ class Front:
 @functools.cache
 def _load() -> Any:
     """Import moto and make its application, one for the process. Raises ImportError without the extra `local`."""
+    from moto.core.config import default_user_config
     from moto.moto_server import werkzeug_app
+
+    # Whatever way a request finds to them: commands come from the image table only.
+    default_user_config["batch"]["use_docker"] = default_user_config["lambda"]["use_docker"] = False
 
     # moto would allow every web page to read its answers; its own switch is an environment variable read at import.
     vars(werkzeug_app)["DISABLE_GLOBAL_CORS"] = True

@@ -64,20 +64,26 @@ class Images:
 
 
 def _own(image: str, line: str) -> Command:
-    argv = shlex.split(line)
+    try:
+        argv = shlex.split(line)
+    except ValueError as error:
+        raise ValueError(f"image {image!r}: its command {line!r} can't be split: {error}") from None
     if not argv:
-        raise ValueError(f"the command for image {image!r} is empty")
+        raise ValueError(f"image {image!r}: its command {line!r} is empty")
     # Looked up once and here: a job's own PATH has no say in what is run.
     program = shutil.which(argv[0], path=search_path())
     if program is None:
-        raise ValueError(f"the command for image {image!r} is not on this machine: {argv[0]}")
+        raise ValueError(
+            f"image {image!r}: its command {argv[0]!r} is not on this machine (looked on PATH; the whole command: {line!r})"
+        )
     return Command((str(Path(program).absolute()), *argv[1:]))
 
 
 def _builtin(algorithm: str) -> Command:
     module = f"{_PACKAGE}.algorithms.{algorithm}"
     root = Path(__file__).parents[_PACKAGE.count(".") + 1]
-    return Command((sys.executable, "-m", module, "train"), algorithm, str(root))
+    # -P: modules of the folder we were started in must not take the place of the algorithm's.
+    return Command((sys.executable, "-P", "-m", module, "train"), algorithm, str(root))
 
 
 def search_path() -> str:

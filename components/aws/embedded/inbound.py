@@ -22,7 +22,7 @@ OBJECT_BYTES = 5 * 1024**3
 """The most that any request may hold: S3's limit for one PUT."""
 _IN_MEMORY = 16 * 1024**2
 _TARGETS = {"SageMaker": "sagemaker", "Logs_20140328": "logs"}
-_SCOPE = re.compile(r"Credential=[^/]*/\d{8}/([a-z0-9-]+)/([a-z0-9-]+)/aws4_request")
+_SCOPE = re.compile(r"Credential=[^/]*/\d{8}/([a-z0-9-]{1,32})/([a-z0-9-]+)/aws4_request")
 _LOOPBACK = re.compile(r"(.+\.)?localhost|127(\.\d{1,3}){3}|\[::1\]")
 _S3_NAMES = {
     ("GET", 2): "GetObject",
@@ -95,7 +95,7 @@ async def _json(request: web.BaseRequest) -> dict[str, Any]:
     with await _content(request, JSON_BYTES) as content:
         try:
             body = json.loads(content.read() or b"{}")
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ApiError("SerializationException", f"the body is no JSON: {error}") from error
     if not isinstance(body, dict):
         raise ApiError("SerializationException", "the body is no JSON object")

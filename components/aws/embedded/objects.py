@@ -19,7 +19,8 @@ _HEADERS = {
     "Host": "127.0.0.1",
     "Authorization": "AWS4-HMAC-SHA256 Credential=embedded/20200101/us-east-1/s3/aws4_request, Signature=0",
 }
-_URI = re.compile(r"s3://([^/]+)/?(.*)", re.DOTALL)
+# Old buckets of us-east-1 have upper case and underscores. Nothing that means something else in a URL.
+_URI = re.compile(r"s3://([A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9])(?:/(.*))?", re.DOTALL)
 Seed = Callable[[], Awaitable[Mapping[str, bytes]]]
 """Makes the objects of a bucket: key → content."""
 
@@ -44,9 +45,10 @@ class Location:
     def parse(cls, uri: str) -> Location:
         """Read `s3://bucket/key`. Raises ValueError for anything else."""
         match = _URI.fullmatch(uri)
-        if match is None:
+        if match is None or match[1].startswith("moto-api"):  # these are moto's own routes
             raise ValueError(f"not an S3 URI: {uri}")
-        return cls(match[1], match[2])
+        (match[2] or "").encode()  # UnicodeEncodeError is a ValueError
+        return cls(match[1], match[2] or "")
 
     def under(self, *parts: str) -> Location:
         """The location of `parts` below this one, whether or not it ends with a slash."""
@@ -134,7 +136,7 @@ class Objects:
 
 
 def _path(bucket: str, key: str) -> str:
-    return f"/{bucket}/{quote(key, safe='/~')}"
+    return f"/{quote(bucket, safe='')}/{quote(key, safe='/~')}"
 
 
 def _error(answer: Answer) -> S3Error:

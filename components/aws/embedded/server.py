@@ -23,6 +23,7 @@ from components.aws.embedded.guardian import Guardian
 from components.aws.embedded.images import Images
 from components.aws.embedded.logs import Logs
 from components.aws.embedded.objects import Objects
+from components.aws.embedded.paths import remove
 from components.aws.embedded.records import TrainingJob
 from components.aws.embedded.training import Training
 
@@ -71,9 +72,9 @@ async def running(settings: Settings) -> AsyncIterator[Cloud]:
     images = Images(settings.images)
     faults, journal = Faults(settings.faults), Journal()
     async with AsyncExitStack() as stack:
-        root = stack.enter_context(
-            tempfile.TemporaryDirectory(prefix="kfp-runner-aws-", ignore_cleanup_errors=True)
-        )
+        root = tempfile.mkdtemp(prefix="kfp-runner-aws-")
+        # Not TemporaryDirectory: up to 3.11.7 its clean-up changes the mode of what a job's links lead to.
+        stack.callback(remove, Path(root))
         front = Front()
         stack.push_async_callback(front.close)
         objects, logs = Objects(front), Logs(faults)

@@ -164,7 +164,7 @@ def _wanted(job: TrainingJob, body: Json) -> bool:
 
 
 def _number(token: str | None) -> int:
-    if token is not None and not token.isdecimal():
+    if token is not None and not (token.isascii() and token.isdecimal() and len(token) < 10):
         raise invalid("Invalid NextToken.")
     return int(token or 0)
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import re
 
-_NOT_OF_THE_CODE = r"(?s)^(?!AlgorithmError).*"
-"""The job's own code speaks of images, tags and quotas, too, and means others."""
-_HINTS = (
+_OF_THE_SERVICE = (
     (
         r"access ?denied|not authorized|AssumeRole|does not have permission|lacks? .*permission",
         (
@@ -28,8 +26,8 @@ _HINTS = (
     ),
     (
         (
-            _NOT_OF_THE_CODE + r"((repository|image|tag|manifest).*(does not exist|not found|cannot find|"
-            r"unable to pull)|cannot find.*(repository|image))"
+            r"(repository|image|tag|manifest).*(does not exist|not found|cannot find|unable to pull)|"
+            r"cannot find.*(repository|image)"
         ),
         (
             "The image can't be pulled. Check its name, tag and region, and that the execution role may read "
@@ -47,12 +45,15 @@ _HINTS = (
         ),
     ),
     (
-        _NOT_OF_THE_CODE + r"(ResourceLimitExceeded|service limit|quota|account-level)",
+        r"ResourceLimitExceeded|service limit|quota|account-level",
         (
             "The account's quota is used up. Ask for more in the Service Quotas console, or use another "
             "instance type."
         ),
     ),
+)
+"""What only the service's own reasons tell: the job's code speaks of keys, images and quotas, too, and means others."""
+_OF_ANY = (
     (
         r"MaxRuntimeExceeded|maximum runtime|max(imum)? run ?time",
         "The job ran into its time limit. Raise --max_run_time, or use faster instances.",
@@ -78,7 +79,8 @@ _HINTS = (
 
 def hint(reason: str) -> str:
     """Return what to do about a failure reason; nothing where the cause is not a known one."""
-    for pattern, advice in _HINTS:
-        if re.search(pattern, reason, re.IGNORECASE):
+    of_the_code = reason.startswith("AlgorithmError")
+    for pattern, advice in _OF_ANY if of_the_code else (*_OF_THE_SERVICE, *_OF_ANY):
+        if re.search(pattern, reason, re.IGNORECASE | re.DOTALL):
             return advice
     return ""

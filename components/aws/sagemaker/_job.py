@@ -23,13 +23,17 @@ from runner.errors import NameTaken, NotFound, ServiceError, Transient
 from runner.events import Launched, LogLine, LogSummary, Metric, Notice, Phase, Status
 from runner.identity import OWNER_TAG, nth
 from runner.inputs import Outputs
-from runner.job import Ended, Feed
+from runner.job import Ended, Feed, StopAnswer
 
 Description = Mapping[str, Any]
 """What Describe answers."""
 
 CLOCK_SLACK = 300.0
 """Seconds by which our clock and the service's may differ: AWS refuses signatures that are off by more."""
+CLOCK_DRIFT = 10.0
+"""Seconds by which two clocks that are kept in step may differ."""
+VISIBLE_SECONDS = 30.0
+"""After our own Create, how long the service may go on not to know the job."""
 _RETRIES = 50
 """Jobs that one step may have tried, one after the other, in one pipeline run."""
 
@@ -62,10 +66,13 @@ class SageMakerJob:
         self._base, self._attempt = name, 1
         self._first_sent: float | None = None
         self._ambiguous = False
-        self._ours = False
+        self._ours = self._attach_only
         self._stop_sent = False
         """A stop request went out whose answer was lost: it may be the reason why there is nothing left to stop."""
         self._created = 0.0
+        """When the service made it, by the service's clock; 0 where that is not known."""
+        self._made_at: float | None = None
+        """When our own request made it, by our clock; None for one that was adopted."""
         self._description: Description = {}
 
     @property
@@ -91,7 +98,6 @@ class SageMakerJob:
         """Make one attempt to submit; adopt our own job where it already is."""
         if self._attach_only:
             await self._describe()
-            self._ours = True
             return self._launched(adopted=True)
         for attempt in itertools.count(self._attempt):
             self._attempt = attempt
@@ -116,7 +122,7 @@ class SageMakerJob:
         except asyncio.CancelledError:
             self._ambiguous = True  # Given up at the deadline: nobody knows whether it was carried out.
             raise
-        self._created = _service_time(answer) - 1.0
+        self._created, self._made_at = _service_time(answer) - 1.0, time.monotonic()
 
     async def _adopt(self, taken: AlreadyExists) -> bool:
         """Attach to the job that has our name if it is ours; False asks for the next name of ours."""
@@ -127,11 +133,16 @@ class SageMakerJob:
                 "choose another --job_name, or leave it blank for a generated one"
             ) from taken
         phase = self._reading.status(self._description).phase
-        spent = phase in {Phase.FAILED, Phase.STOPPED, Phase.STOPPING}
+        spent = phase in {Phase.FAILED, Phase.STOPPED, Phase.STOPPING} and not self._just_made()
         if spent and not self._chosen and self._attempt < _RETRIES:
             return False
         self._ours = True
         return True
+
+    def _just_made(self) -> bool:
+        """Whether it is what an unanswered attempt of this very start has made, and not an earlier start's."""
+        made = self._description["CreationTime"].timestamp()
+        return self._ambiguous and made >= (self._first_sent or 0.0) - CLOCK_DRIFT
 
     async def _is_ours(self) -> bool:
         """By its owner tag; or, after an answer was lost, because it is what we asked for, made since we asked."""
@@ -162,22 +173,27 @@ class SageMakerJob:
     # ── the other verbs ─────────────────────────────────────────────────────────────────────────────────────────────
 
     async def describe(self) -> Status:
-        """Read the status."""
-        await self._describe()
+        """Read the status. A job that we made a moment ago and that is not known yet will be."""
+        try:
+            await self._describe()
+        except NotFound as error:
+            if self._made_at is not None and time.monotonic() - self._made_at < VISIBLE_SECONDS:
+                raise Transient(f"{self.name} was made, but can't be seen yet: {error}") from error
+            raise
         return self._reading.status(self._description)
 
-    async def stop(self) -> bool:
-        """Ask for the stop. An unknown or ended job counts as stopped; one that is not ours is left alone."""
+    async def stop(self) -> StopAnswer:
+        """Ask for the stop, unless there is nothing of ours to stop."""
         try:
             if not self._ours:
                 await self._describe()
                 if not await self._is_ours():
-                    return False
+                    return StopAnswer.NOT_OURS
             return await self._request_stop()
         except NotFound:
-            return False
+            return StopAnswer.UNKNOWN
 
-    async def _request_stop(self) -> bool:
+    async def _request_stop(self) -> StopAnswer:
         try:
             await self._call("stop", **{self.kind.name_key: self.name})
         except Transient as error:
@@ -187,11 +203,13 @@ class SageMakerJob:
             raise
         except ServiceError:
             # SageMaker refuses the stop of an ended job, in words that change: look instead of matching them.
-            phase = (await self.describe()).phase
-            if not phase.final and phase is not Phase.STOPPING:
+            await self._describe()
+            state = self.kind.phases.get(self._description[self.kind.status_key], Phase.RUNNING)
+            if not state.final and state is not Phase.STOPPING:
                 raise
-            return phase is Phase.STOPPING or self._stop_sent
-        return True
+            stopped = state is Phase.STOPPING or (self._stop_sent and state is Phase.STOPPED)
+            return StopAnswer.AGREED if stopped else StopAnswer.ENDED
+        return StopAnswer.AGREED
 
     async def outputs(self) -> Outputs:
         """Read what the ended job has made."""
@@ -206,18 +224,21 @@ class SageMakerJob:
         prefix = f"{self.name}/"
         reader = BestReader(self._aws, self.kind.log_group, prefix)
         feed = LogFeed(reader, lambda stream: instance(stream.removeprefix(prefix)), lambda: self._created)
-        extractor, final = Extractor(()), False
+        known: Sequence[Mapping[str, str]] = ()
+        extractor = Extractor(known)
         async for item in feed(ended):
             yield item
             if isinstance(item, LogLine):
-                if not final:
-                    # The description knows the metrics of built-in algorithms too, the request only the user's own.
-                    final = bool(self._description)
-                    extractor = Extractor(
-                        self._reading.metric_definitions(self._description or self._request)
-                    )
+                # The description knows the metrics of built-in algorithms too, the request only the user's own.
+                definitions = self._reading.metric_definitions(self._description or self._request)
+                if definitions != known:
+                    known, extractor = definitions, Extractor(definitions)
                 for metric in extractor.metrics(item):
                     yield metric
+                if known:
+                    await asyncio.sleep(
+                        0
+                    )  # Searching takes its time; a signal must get through between lines.
 
     async def _describe(self) -> None:
         self._description = await self._call("describe", **{self.kind.name_key: self.name})

@@ -10,10 +10,30 @@ from components.aws.sagemaker._api import Kind
 from runner.errors import InputError
 from runner.identity import OWNER_TAG, RUN_TAG, Identity
 
+MOST_TAGS, LONGEST_KEY, LONGEST_VALUE = 50, 128, 256
+
 
 def key_value_tags(tags: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Return tags as the API takes them, in the mapping's order."""
-    return [{"Key": str(key), "Value": str(value)} for key, value in tags.items()]
+    """Return tags as the API takes them, in the mapping's order. Raises `InputError`."""
+    made = [{"Key": str(key), "Value": str(value)} for key, value in tags.items()]
+    wrong = [f"{tag['Key'][:40]!r} {reason}" for tag in made if (reason := _wrong_tag(**tag))]
+    if len(made) > MOST_TAGS:
+        wrong.append(f"{len(made)} tags are too many; {MOST_TAGS} are possible")
+    if wrong:
+        raise InputError(f"--tags: {'; '.join(wrong)}")
+    return made
+
+
+def _wrong_tag(Key: str, Value: str) -> str:  # noqa: N803  the API's words
+    if Key.lower().startswith("aws:"):
+        return "begins with aws:, which is kept for AWS"
+    if Key in (OWNER_TAG, RUN_TAG):
+        return "is a tag by which kfp-runner knows its jobs; use another key"
+    if not 0 < len(Key) <= LONGEST_KEY:
+        return f"is a key of {len(Key)} characters; 1 to {LONGEST_KEY} are possible"
+    if len(Value) > LONGEST_VALUE:
+        return f"has a value of {len(Value)} characters; {LONGEST_VALUE} are possible"
+    return ""
 
 
 def vpc(security_groups: str, subnets: str) -> dict[str, Any]:

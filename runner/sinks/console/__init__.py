@@ -39,18 +39,20 @@ def console(
     On a terminal that can move its cursor: a live footer below the log, in colour unless `color` is False,
     or is None and `NO_COLOR` is set. Anywhere else: plain lines without control characters, written at once.
     `write` waits for a stalled reader only when more than `limit` is pending (see `pump.weight`), and raises
-    `OSError` once the reader is gone. `close` waits 2 s at most.
+    `OSError` once the reader is gone. `close` waits until nothing gets through for 2 s.
     """
     out = Out(stream if stream is not None else sys.stdout)
     if out.isatty() and os.environ.get("TERM", "dumb") not in {"", "dumb", "unknown"}:
         from runner.sinks.console.live import Live  # rich takes 0.1 s to import, which a pod need not pay
 
-        return _Console(Live(out, color=color, clock=clock), clock, limit, tick=1.0)
-    return _Console(_Plain(out), clock, limit, tick=None)
+        return Console(Live(out, color=color, clock=clock), clock, limit, tick=1.0)
+    return Console(_Plain(out), clock, limit, tick=None)
 
 
-class _Console:
+class Console:
     """Hands events to a screen through a pump, stamped with the time they came."""
+
+    label = "the console"
 
     def __init__(
         self, screen: Screen[Stamped], clock: Callable[[], float], limit: int, tick: float | None
@@ -62,8 +64,18 @@ class _Console:
         """Queue the event; never waits for the reader unless very much is pending."""
         await self._pump.put((self._clock(), event), weight(event.text) if isinstance(event, LogLine) else 1)
 
+    @property
+    def progress(self) -> int:
+        """Grows whenever something has got through to the reader."""
+        return self._pump.progress
+
+    @property
+    def unshown(self) -> Sequence[Event]:
+        """What was taken, but not shown."""
+        return [event for _, event in self._pump.unshown]
+
     async def close(self) -> None:
-        """Show the rest, for at most 2 s, and leave the terminal as it was."""
+        """Show the rest, until nothing gets through for 2 s, and leave the terminal as it was."""
         await self._pump.close()
 
 
@@ -74,6 +86,11 @@ class _Plain:
         self._out = out
         self._ascii = not out.can(_GLYPHS)
         self._narrator = Narrator()
+
+    @property
+    def progress(self) -> int:
+        """Bytes that have got through."""
+        return self._out.progress
 
     def show(self, batch: Sequence[Stamped], /) -> None:
         """Write the batch's lines in one go."""

@@ -128,6 +128,7 @@ class Live:
 
     def __init__(self, out: Out, *, color: bool | None, clock: Callable[[], float]) -> None:
         """`color`: None leaves it to `NO_COLOR`."""
+        self._out = out
         self._console = _Terminal(
             file=cast("IO[str]", out),
             force_terminal=True,  # as found out; rich would ask FORCE_COLOR and TTY_COMPATIBLE instead
@@ -150,6 +151,11 @@ class Live:
             redirect_stdout=False,
             redirect_stderr=False,
         )
+
+    @property
+    def progress(self) -> int:
+        """Bytes that have got through."""
+        return self._out.progress
 
     def show(self, batch: Sequence[tuple[float, Event]], /) -> None:
         """Print the batch's lines above the footer, and renew it."""

@@ -25,6 +25,7 @@ from components.aws.sagemaker.train import component as train
 from runner.errors import NameTaken, NotFound, ServiceError, Throttled, Transient, Unreachable
 from runner.events import LogLine, LogSummary, Metric, Phase
 from runner.identity import OWNER_TAG, RUN_TAG, Identity
+from runner.job import StopAnswer
 from tests.unit.aws.simulated import GROUP, CloudWatch
 
 ARN = "arn:aws:sagemaker:eu-west-1:123456789012:training-job/"
@@ -574,3 +575,73 @@ def test_an_answer_without_a_date_begins_the_log_early() -> None:
         {"ResponseMetadata": {"HTTPHeaders": {"date": "Sat, 31 Jan 2026 12:00:00 GMT"}}}
     )
     assert when == datetime(2026, 1, 31, 12, tzinfo=UTC).timestamp()
+
+
+# ── what a stop finds ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_stopping_a_job_that_runs_that_has_ended_that_is_unknown() -> None:
+    service = Service()
+    job = job_of(service, body("x"), "x")
+    await job.launch()
+    assert await job.stop() is StopAnswer.AGREED
+    assert await job.stop() is StopAnswer.AGREED, "it is being stopped already"
+    service.jobs["x"]["TrainingJobStatus"] = "Completed"
+    assert await job.stop() is StopAnswer.ENDED
+    service.jobs.clear()
+    assert await job.stop() is StopAnswer.UNKNOWN
+
+
+async def test_stopping_a_job_that_is_not_ours_leaves_it_alone() -> None:
+    service = Service()
+    service.add(body("x", role="arn:aws:iam::1:role/another"))
+    job = job_of(service, body("x"), "x")
+    service.instead["create_training_job"] = [Transient("the answer was lost")]
+    with pytest.raises(Transient):
+        await job.launch()
+    assert await job.stop() is StopAnswer.NOT_OURS
+    assert service.jobs["x"]["TrainingJobStatus"] == "InProgress"
+
+
+async def test_a_job_that_is_only_watched_can_be_stopped_before_it_was_ever_seen() -> None:
+    service = Service()
+    service.add(body("x"))
+    job = job_of(service, None, "x")
+    service.instead["describe_training_job"] = [Transient("500")]
+    with pytest.raises(Transient):
+        await job.launch()
+    assert await job.stop() is StopAnswer.AGREED
+
+
+async def test_a_job_that_we_just_made_may_not_be_visible_yet() -> None:
+    service = Service()
+    job = job_of(service, body("x"), "x")
+    await job.launch()
+    service.instead["describe_training_job"] = [NotFound("Requested resource not found.")]
+    with pytest.raises(Transient, match="can't be seen yet"):
+        await job.describe()
+    assert (await job.describe()).phase is Phase.RUNNING
+
+
+async def test_a_completed_job_whose_debug_rules_are_still_evaluated_has_ended_for_a_stop() -> None:
+    service = Service()
+    job = job_of(service, body("x"), "x")
+    await job.launch()
+    service.jobs["x"] |= {
+        "TrainingJobStatus": "Completed",
+        "DebugRuleEvaluationStatuses": [{"RuleConfigurationName": "r", "RuleEvaluationStatus": "InProgress"}],
+    }
+    assert (await job.describe()).phase is Phase.RUNNING
+    assert await job.stop() is StopAnswer.ENDED
+
+
+async def test_what_an_unanswered_attempt_made_and_what_failed_at_once_is_reported_not_made_again() -> None:
+    service = Service()
+    request = body(identity=in_run())
+    service.after["create_training_job"] = [Transient("the answer was lost")]
+    job = job_of(service, request)
+    with pytest.raises(Transient):
+        await job.launch()
+    service.jobs[job.name]["TrainingJobStatus"] = "Failed"
+    assert (await job.launch()).adopted
+    assert list(service.jobs) == [job.name]

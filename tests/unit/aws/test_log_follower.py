@@ -178,6 +178,57 @@ def counted(logs: CloudWatch) -> None:
     logs.denied = count
 
 
+@pytest.mark.parametrize("refusals", [1, 2, 5])
+async def test_1_a_refused_page_token_is_dropped_and_the_page_read_again(refusals: int) -> None:
+    logs = CloudWatch(page=5)
+    for number in range(23):
+        logs.write((A, B)[number % 2], f"line {number}", at=0)
+    original = logs.call
+    refused = 0
+
+    async def call(service: str, operation: str, **request: object) -> object:
+        nonlocal refused
+        if "nextToken" in request and refused < refusals:
+            refused += 1
+            raise ServiceError(
+                "CloudWatch Logs FilterLogEvents was refused (InvalidParameterException): The nextToken is invalid."
+            )
+        return await original(service, operation, **request)
+
+    logs.call = call  # type: ignore[method-assign,assignment]
+    shown = await followed(filtering(logs), ends_at=20)
+    whole(shown, logs)
+    assert bool(shown.notices) is (refusals > 1)
+
+
+async def test_1_a_refusal_that_is_not_the_tokens_ends_the_log() -> None:
+    logs = CloudWatch()
+    logs.denied = lambda _: ServiceError("refused")
+    with pytest.raises(ServiceError, match="refused"):
+        await followed(filtering(logs), ends_at=20)
+
+
+@pytest.mark.parametrize("make", [by_stream, fallen_back])
+async def test_3_streams_that_are_read_one_after_the_other_are_not_late(make: Make) -> None:
+    """An adopted job's history: all of one instance, then all of the other."""
+    logs = CloudWatch()
+    for number in range(600):
+        for stream in (A, B):
+            logs.write(stream, f"line {number}", at=number - 700)
+    shown = await followed(make(logs), ends_at=10)
+    whole(shown, logs)
+    assert shown.summary.late == 0
+
+
+@each_reader
+async def test_3_a_line_behind_its_own_streams_is_late_however_it_is_read(make: Make) -> None:
+    logs = CloudWatch()
+    logs.write(A, "late", at=1, delay=8)
+    logs.write(A, "in time", at=2)
+    shown = await followed(make(logs), ends_at=20)
+    assert [line.text for line in shown.lines if line.late] == ["late"]
+
+
 async def test_1_a_token_that_has_expired_begins_the_stream_anew() -> None:
     """A token of GetLogEvents lives for 24 hours; a stream may be silent for longer."""
     logs = CloudWatch()

@@ -17,11 +17,12 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from botocore.exceptions import ConnectTimeoutError, EndpointConnectionError, ReadTimeoutError
 from pydantic import ValidationError
 
-from components.aws import session
-from components.aws.errors import Denied, Expired
-from components.aws.inputs import AwsInputs
+from components.aws import credentials, session
+from components.aws.errors import Denied, Expired, translated
+from components.aws.inputs import AwsInputs, Where
 from components.aws.session import Aws
 from runner.errors import InputError, ServiceError, Transient, Unreachable
 
@@ -331,6 +332,36 @@ def test_where_that_is_nonsense_is_named(inputs: dict[str, str], argument: str) 
     assert [error["loc"] for error in caught.value.errors()] == [(argument,)]
 
 
+@pytest.mark.parametrize("url", ["https://user:hunter2@host", "htps:/user:hunter2@host", "user:hunter2@host"])
+@pytest.mark.parametrize("model", [Where, AwsInputs])
+def test_an_address_with_a_password_is_refused_without_repeating_it(model: type[Where], url: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        model(region="eu-west-1", endpoint_url=url)
+    (error,) = caught.value.errors()
+    assert error["loc"] == ()  # Of an error that has a place, the command line shows the input.
+    assert "--endpoint_url" in error["msg"]
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", [EndpointConnectionError, ConnectTimeoutError, ReadTimeoutError])
+def test_a_password_in_the_environments_address_is_not_told(kind: type[Exception]) -> None:
+    url = "https://user:hunter2@host/path"
+    with (
+        pytest.raises(ServiceError, match="https://host/path") as caught,
+        translated("SageMaker", "Stop", url),
+    ):
+        raise kind(endpoint_url=url, error="")  # type: ignore[call-arg]
+    assert "hunter2" not in str(caught.value)
+
+
+async def test_where_is_enough_to_connect_and_shows_no_password() -> None:
+    assert list(Where.model_fields) == list(AwsInputs.model_fields)[:3]
+    async with Aws(
+        Where.model_construct(endpoint_url="https://user:hunter2@host/x", region="r", assume_role="")
+    ) as aws:
+        assert aws.endpoint_url == "https://host/x"
+
+
 async def test_an_endpoint_in_the_environment_that_is_nonsense(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "no address")
     async with Aws(where()) as aws:
@@ -472,7 +503,7 @@ async def test_expired_credentials_are_given_time_to_be_renewed(
     async with Aws(where(endpoint_url=aws_server.url)) as aws:
         with pytest.raises(Transient, match="renew the credentials"):
             await describe(aws)
-        monkeypatch.setattr(session, "EXPIRY_PATIENCE", 0.0)  # It is over.
+        monkeypatch.setattr(credentials, "EXPIRY_PATIENCE", 0.0)  # It is over.
         with pytest.raises(Expired, match="renew the credentials"):
             await describe(aws)
 
@@ -481,16 +512,16 @@ async def test_an_answer_between_restores_the_patience(
     aws_server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1000.0
-    monkeypatch.setattr(session, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(credentials, "time", SimpleNamespace(monotonic=lambda: now))
     aws_server.answers = [EXPIRED, (200, {}), EXPIRED, EXPIRED]
     async with Aws(where(endpoint_url=aws_server.url)) as aws:
         with pytest.raises(Transient):
             await describe(aws)
         await describe(aws)
-        now += session.EXPIRY_PATIENCE + 1
+        now += credentials.EXPIRY_PATIENCE + 1
         with pytest.raises(Transient):
             await describe(aws)
-        now += session.EXPIRY_PATIENCE + 1
+        now += credentials.EXPIRY_PATIENCE + 1
         with pytest.raises(Expired):
             await describe(aws)
 
@@ -498,7 +529,7 @@ async def test_an_answer_between_restores_the_patience(
 async def test_credentials_that_renew_themselves_never_expire_for_good(
     sts: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "EXPIRY_PATIENCE", 0.0)
+    monkeypatch.setattr(credentials, "EXPIRY_PATIENCE", 0.0)
     sts.answers = [EXPIRED] * 3
     async with Aws(where(endpoint_url=sts.url, assume_role=ROLE)) as aws:
         for _ in range(3):

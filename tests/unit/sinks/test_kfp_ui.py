@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -157,3 +159,18 @@ async def test_a_cancelled_rewrite_does_not_undo_a_later_one(sink: KfpUi, metada
     await sink.write(Status(Phase.RUNNING, message="newest"))
     await asyncio.to_thread(sink._replace, older, {"outputs": []}, {"metrics": []})
     assert "newest" in metadata.read_text()
+
+
+def test_a_volume_that_hangs_holds_up_nothing(tmp_path: Path) -> None:
+    """Here a pipe that nobody reads; the end of the loop would wait for a thread of its executor."""
+    os.mkfifo(tmp_path / "metadata")
+
+    async def main() -> None:
+        sink = KfpUi(tmp_path / "metadata", None)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(sink.write(Status(Phase.RUNNING)), 0.2)
+
+    began = time.monotonic()
+    asyncio.run(main())
+    assert time.monotonic() - began < 5
+    os.close(os.open(tmp_path / "metadata", os.O_RDONLY | os.O_NONBLOCK))  # Let the thread go.

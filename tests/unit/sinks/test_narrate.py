@@ -44,7 +44,9 @@ def test_launched() -> None:
         "14:02:07 · console: https://x",
         "14:02:07 · logs: https://y",
     ]
-    assert told(Launched("job-1", "a.b", adopted=True)) == ["14:02:07 → job-1 adopted: it already runs (a.b)"]
+    assert told(Launched("job-1", "a.b", adopted=True)) == [
+        "14:02:07 → job-1 re-attached: it was there already (a.b)"
+    ]
 
 
 def test_only_news_of_the_status() -> None:
@@ -155,8 +157,7 @@ def test_a_clock_set_back_silences_no_metric() -> None:
 def test_notices_and_summary() -> None:
     assert told(Notice("hi"), Notice("hm\nmore", Level.WARNING), Notice("oh", Level.ERROR)) == [
         "14:02:07 · hi",
-        "14:02:07 ! hm",
-        "14:02:07 ·   more",
+        "14:02:07 ! hm more",
         "14:02:07 ✗ oh",
     ]
     assert told(LogSummary(1204, 3)) == ["14:02:07 · logs: 1,204 lines, 3 late"]
@@ -202,8 +203,7 @@ def test_failure_repeats_the_last_lines_and_says_why() -> None:
     assert shown[1:21] == [f"         | line {number}" for number in range(10, 30)]
     assert shown[21:] == [
         "14:02:07 ✗ Failed after 5s; 30 log lines",
-        "14:02:07 · reason: Error:",
-        "14:02:07 ·   exit 1",
+        "14:02:07 · reason: Error: exit 1",
         "14:02:07 · hint: Look.",
     ]
 

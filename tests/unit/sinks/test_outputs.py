@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from runner.errors import InputError, RunnerError
 from runner.sinks.files import replace
-from runner.sinks.outputs import rendered, write_outputs
+from runner.sinks.outputs import check_paths, rendered, write_outputs
 
 
 def files(folder: Path) -> dict[str, str]:
@@ -54,14 +55,14 @@ def test_what_was_there_is_replaced(tmp_path: Path) -> None:
 def test_none_is_written_if_one_cannot_be(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("old")
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(FileExistsError):
+    with pytest.raises(RunnerError, match=r"output b could not be written to .*File exists"):
         write_outputs({"a": "new", "b": "new"}, {"a": tmp_path / "a", "b": tmp_path / "file" / "b"})
     assert files(tmp_path) == {"a": "old", "file": "in the way"}
 
 
 def test_a_folder_in_the_way_is_found_before_anything_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
-    with pytest.raises(IsADirectoryError, match=str(tmp_path / "b")):
+    with pytest.raises(RunnerError, match=f"output b .*{tmp_path / 'b'}.*directory"):
         write_outputs({"a": "new", "b": "new"}, {"a": tmp_path / "a", "b": tmp_path / "b"})
     assert files(tmp_path) == {}
 
@@ -72,7 +73,7 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.M
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(RunnerError, match="No space"):
         write_outputs({"a": "x"}, {"a": tmp_path / "a"})
     assert files(tmp_path) == {}
 
@@ -102,3 +103,34 @@ def test_others_may_read_the_file(tmp_path: Path) -> None:
     finally:
         os.umask(old)
     assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o644
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [("", "is blank"), (" ", "is blank"), ("{0}", "directory"), ("{0}/file/x", "exists"), ("{0}/\0", "null")],
+)
+def test_a_path_that_cannot_be_written_is_named(tmp_path: Path, path: str, reason: str) -> None:
+    (tmp_path / "file").touch()
+    paths = {"good": tmp_path / "new" / "good", "bad": Path(path.format(tmp_path))}
+    with pytest.raises(InputError, match=f"--bad_output_path .*{reason}"):
+        check_paths(paths)
+    assert files(tmp_path) == {"file": ""}
+
+
+def test_checking_leaves_no_file_and_changes_none(tmp_path: Path) -> None:
+    (tmp_path / "old").write_text("old")
+    check_paths({"a": tmp_path / "old", "b": tmp_path / "deep" / "er" / "new", "c": Path(os.devnull)})
+    assert files(tmp_path) == {"old": "old"}
+
+
+@pytest.mark.parametrize("mode", [0o1777, 0o777])
+def test_a_link_that_anybody_may_have_made_is_not_followed(tmp_path: Path, mode: int) -> None:
+    victim, shared = tmp_path / "victim", tmp_path / "shared"
+    victim.write_text("precious")
+    shared.mkdir()
+    shared.chmod(mode)
+    (shared / "job_name").symlink_to(victim)
+    write_outputs({"job_name": "j"}, {"job_name": shared / "job_name"})
+    assert victim.read_text() == "precious"
+    assert not (shared / "job_name").is_symlink()
+    assert (shared / "job_name").read_text() == "j"

@@ -6,11 +6,12 @@ import asyncio
 import io
 import os
 import threading
+import time
 from collections.abc import Sequence
 
 import pytest
 
-from runner.sinks.pump import Out, Pump, weight, write_all
+from runner.sinks.pump import Out, Pump, aside, weight, write_all
 
 
 class Gate:
@@ -23,6 +24,7 @@ class Gate:
         self.shown: list[int] = []
         self.closed = False
         self.error = error
+        self.progress = 0
         if opened:
             self.open.set()
 
@@ -180,9 +182,11 @@ def test_a_non_blocking_pipe_gets_everything() -> None:
 
     thread = threading.Thread(target=read)
     thread.start()
-    write_all(writer, data)
+    moved: list[int] = []
+    write_all(writer, data, moved.append)
     os.close(writer)
     thread.join()
+    assert sum(moved) == len(data)
     os.close(reader)
     assert b"".join(got) == data
 
@@ -195,3 +199,70 @@ def test_out_writes_to_streams_without_a_descriptor() -> None:
     out.flush()
     assert stream.getvalue() == "héllo\\udcff\n"
     assert Out(None).write("nobody") == 6
+
+
+async def test_closing_waits_as_long_as_something_gets_through() -> None:
+    reader, writer = os.pipe()
+    screen = Through(writer)
+    pump = Pump(screen)
+    for _ in range(60):
+        await pump.put(b"x" * 4096)
+
+    def read() -> None:
+        while os.read(reader, 4096):
+            time.sleep(0.01)
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    await pump.close(0.2)
+    assert pump.unshown == []
+    os.close(writer)
+    thread.join()
+    os.close(reader)
+
+
+async def test_what_a_stalled_reader_has_not_seen_is_known() -> None:
+    screen = Gate()
+    pump = Pump(screen)
+    for number in range(3):
+        await pump.put(number)
+    await pump.close(0.05)
+    assert pump.unshown == [0, 1, 2]
+    screen.open.set()
+
+
+class Through(Gate):
+    """Writes to a descriptor."""
+
+    def __init__(self, fd: int) -> None:
+        super().__init__(opened=True)
+        self._fd = fd
+
+    def show(self, batch: Sequence[bytes], /) -> None:  # type: ignore[override]
+        write_all(self._fd, b"".join(batch), self.moved)
+
+    def moved(self, count: int) -> None:
+        self.progress += count
+
+
+async def test_work_aside_raises_what_it_raised() -> None:
+    def work() -> None:
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        await aside(work)
+
+
+def test_work_aside_that_hangs_holds_up_nothing() -> None:
+    """Not even the end of the loop, nor that of the interpreter: its thread is a daemon."""
+    never = threading.Event()
+
+    async def main() -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(aside(lambda: never.wait() and None), 0.05)
+
+    began = time.monotonic()
+    asyncio.run(main())
+    assert time.monotonic() - began < 2
+    assert all(t.daemon for t in threading.enumerate() if t.name == "runner-sink-aside")
+    never.set()

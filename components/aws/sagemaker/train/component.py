@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
-from components.aws.inputs import WHERE, AwsInputs
+from components.aws.inputs import AwsInputs, Where
 from components.aws.sagemaker._api import TRAINING
 from components.aws.sagemaker._hints import hint
 from components.aws.sagemaker._images import builtin_image
@@ -34,6 +34,7 @@ DEVIATIONS = (
     "`put_mode`, an old README's name of `training_input_mode`, is accepted with a warning.",
     "`training_input_mode` also takes `FastFile`.",
     "Unknown, abbreviated and doubled arguments are errors.",
+    "What the service's own patterns and limits refuse, and tags that are AWS's or kfp-runner's, is an error.",
     (
         "In a pipeline run that passes its id (`runner.pipeline.identified`), a blank `job_name` becomes the same one "
         "in every attempt, and two tags are added, so that a restarted pod finds its job again."
@@ -94,19 +95,27 @@ class TrainingOutputs(Outputs):
 ARGUMENTS = {
     "TrainingJobName": "job_name",
     "RoleArn": "role",
-    "MetricDefinitions": "metric_definitions",
     "AlgorithmSpecification": "image",
+    "AlgorithmSpecification.AlgorithmName": "algorithm_name",
+    "AlgorithmSpecification.MetricDefinitions": "metric_definitions",
     "HyperParameters": "hyperparameters",
     "InputDataConfig": "channels",
     "OutputDataConfig": "model_artifact_path",
+    "OutputDataConfig.KmsKeyId": "output_encryption_key",
     "ResourceConfig": "instance_type",
+    "ResourceConfig.InstanceCount": "instance_count",
+    "ResourceConfig.VolumeSizeInGB": "volume_size",
+    "ResourceConfig.VolumeKmsKeyId": "resource_encryption_key",
+    "StoppingCondition.MaxRuntimeInSeconds": "max_run_time",
+    "StoppingCondition.MaxWaitTimeInSeconds": "max_wait_time",
     "CheckpointConfig": "checkpoint_config",
     "DebugHookConfig": "debug_hook_config",
     "DebugRuleConfigurations": "debug_rule_config",
     "Tags": "tags",
     "VpcConfig": "vpc_subnets",
+    "VpcConfig.SecurityGroupIds": "vpc_security_group_ids",
 }
-"""Request member → the argument that fills it."""
+"""Request member, with its path → the argument that fills it, or most of it."""
 
 
 def request(inputs: TrainingInputs, identity: Identity) -> dict[str, Any]:
@@ -146,7 +155,7 @@ def request(inputs: TrainingInputs, identity: Identity) -> dict[str, Any]:
 
 def _check(inputs: TrainingInputs) -> None:
     wrong = [
-        f'--hyperparameters: the value of {key!r} is {value!r}, which is not text; write "{key}": "{value}"'
+        f"--hyperparameters: the value of {key!r} is {_kind(value)}, not text; put it in quotes"
         for key, value in inputs.hyperparameters.items()
         if not isinstance(value, str)
     ]
@@ -165,6 +174,12 @@ def _check(inputs: TrainingInputs) -> None:
         )
     if wrong:
         raise InputError("; ".join(wrong))
+
+
+def _kind(value: object) -> str:
+    """Return what a value is, without telling it: it may be a secret."""
+    kinds = {bool: "a truth value", int: "a number", float: "a number", list: "a list", dict: "an object"}
+    return kinds.get(type(value), "blank" if value is None else f"a {type(value).__name__}")
 
 
 def _algorithm(inputs: TrainingInputs) -> dict[str, Any]:
@@ -294,7 +309,7 @@ async def connect(inputs: TrainingInputs, identity: Identity) -> AsyncIterator[J
 
 
 @asynccontextmanager
-async def attach(where: AwsInputs, name: str) -> AsyncIterator[Job]:
+async def attach(where: Where, name: str) -> AsyncIterator[Job]:
     """Open the connections to a job that exists."""
     from components.aws.sagemaker._job import SageMakerJob
     from components.aws.session import Aws
@@ -313,7 +328,7 @@ component = Component(
     check=check,
     connect=connect,
     attach=attach,
-    where=WHERE,
+    where=Where,
     provider="aws",
     deviations=DEVIATIONS,
     example=EXAMPLE,
