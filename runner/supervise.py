@@ -233,7 +233,12 @@ async def launched(
     confirm the stop.
     """
     deadline = Deadline(stopping or Stopping())
-    async with Publisher(sinks, lambda: deadline.spare(FLUSH_SECONDS)) as publisher:
+
+    def patience() -> float:
+        # After a signal there may be less than a second to live; without one, a slow reader is worth waiting for.
+        return deadline.spare(MOMENT if deadline.stopping.reason else FLUSH_SECONDS)
+
+    async with Publisher(sinks, patience) as publisher:
         for notice in notices:
             publisher.publish(notice)
         run = Run(job, publisher, timing, deadline, stop_on_exit=stop_on_exit)

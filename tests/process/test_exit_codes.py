@@ -147,7 +147,8 @@ async def expired_token(world: World) -> None:
             await ended(
                 step,
                 143,
-                r"terminated \(SIGTERM\); (nothing had been sent|the service was told to stop job-\w+, and agreed)",
+                r"terminated \(SIGTERM\); "
+                r"(nothing had been sent|no job was made|the service was told to stop job-\w+, and agreed)",
             )
 
 

@@ -72,7 +72,7 @@ async def lives(world: World, seconds: float, phase: str) -> bool:
             if stopped:
                 return True
             async with world.step(**key) as again:
-                await again.out.until(f"{name} adopted")
+                await again.out.until(f"{name} re-attached")
                 again.signal(signal.SIGTERM)
                 assert await again.end() == 143, again
                 await again.nothing_left()

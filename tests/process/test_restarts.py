@@ -40,7 +40,7 @@ async def killed_and_restarted(world: World, by: str) -> None:
         name = first.jobs[0]
         assert await first.service.status(name) == "InProgress"
         async with world.step("gated", inputs=gated(gate), **key) as second:
-            await second.out.until(f"{name} adopted")
+            await second.out.until(f"{name} re-attached")
             await second.out.until("| line 1\n")
             await second.out.until("| line 5\n")
             gate.touch()

@@ -140,7 +140,7 @@ async def between_throttled_creates(world: World, number: signal.Signals) -> Non
         async with world.step(opened=door) as step:
             await step.out.until("could not launch or attach yet")
             step.signal(number)
-            await ended(step, number, stops=0, word=NOTHING)
+            await ended(step, number, stops=0, word="no job was made")
             assert not door.created
 
 

@@ -151,6 +151,8 @@ async def test_demo_interrupted(world: World) -> None:
         os.killpg(demo.process.pid, signal.SIGINT)
         assert await demo.end() == 130, demo
         assert demo.out.find("the service was told to stop TrainingJob-") is not None, demo
-        assert demo.err.last == "kfp-runner: the demo was interrupted (Ctrl-C); nothing is left running"
+        assert (
+            demo.err.last == "kfp-runner: interrupted (Ctrl-C); the demo is over, and nothing is left running"
+        )
         assert "Traceback" not in str(demo.err)
         await all_gone(below)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import select
 import shlex
 import signal
 import subprocess
@@ -402,10 +401,13 @@ def alive(process: tuple[int, str]) -> bool:
 
 
 def full(pipe: int | IO[bytes]) -> bool:
-    """Whether a pipe whose writer never stops can take no more; asked at its reading end, by how much lies in it."""
+    """Whether a pipe whose writer never stops can take no more; asked at its reading end, by how much lies in it.
+
+    A write that does not fit behind what lies in a page begins the next one, so that much of each page may stay empty.
+    """
     import fcntl
     import termios
 
     waiting = bytearray(4)
     fcntl.ioctl(pipe, termios.FIONREAD, waiting)
-    return int.from_bytes(waiting, sys.byteorder) >= fcntl.fcntl(pipe, fcntl.F_GETPIPE_SZ) - select.PIPE_BUF
+    return int.from_bytes(waiting, sys.byteorder) >= fcntl.fcntl(pipe, fcntl.F_GETPIPE_SZ) * 7 // 8
