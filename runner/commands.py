@@ -60,6 +60,8 @@ class _Given:
             if self.images or folder:
                 raise InputError("--local-image and --local-folder go with --local")
             return None
+        if folder is not None and not (Path(folder).is_dir() and os.access(folder, os.W_OK)):
+            raise InputError(f"--local-folder is {folder!r}, which is not a folder that can be written to")
         return EmbeddedOptions(self.images, Path(folder) if folder else None)
 
     @property

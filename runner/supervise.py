@@ -161,7 +161,6 @@ class Run:
 
     async def _stop(self) -> StopAnswer:
         """Ask until there is an answer. That there is no such job is none, as long as there may be one."""
-        until = asyncio.get_running_loop().time() + LOOK_SECONDS
 
         def patience(error: BaseException) -> float:
             return LOOK_SECONDS if isinstance(error, _Unknown) else float("inf")
@@ -173,13 +172,9 @@ class Run:
             with attempt:
                 answer = await self.job.stop()
                 if answer is StopAnswer.UNKNOWN:
-                    late = asyncio.get_running_loop().time() >= until
-                    raise _Unknown(
-                        "its launch was not answered, and the service knows no such job"
-                        + ("" if late else " yet")
-                        if self._launch is _Launch.DOUBTFUL
-                        else "the service took it, and now knows no such job"
-                    )
+                    doubtful = self._launch is _Launch.DOUBTFUL
+                    launch = "its launch was not answered" if doubtful else "the service took it"
+                    raise _Unknown(f"{launch}, and the service knows no such job")
         return answer
 
     def _told(self, answer: StopAnswer) -> str:

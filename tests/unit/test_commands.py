@@ -68,6 +68,10 @@ def test_what_is_missing_or_unknown_is_the_last_line(call, argv: list[str], word
         (["--time-limit=1", "--time-limit=2"], "--time-limit is given twice"),
         (["--events=a", "--events=a"], "--events is given twice"),
         (["--events=/nonexistent/a"], "--events /nonexistent/a: can't write there"),
+        (
+            ["--local", "--local-folder", "/nonexistent"],
+            "--local-folder is '/nonexistent', which is not a folder",
+        ),
         (["--local", "--local-image", "x=nocmd 5"], "--local-image x: there is no command 'nocmd'"),
         (["--local", "--local-image", "x='"], '--local-image x: "\'" is no command line'),
         (["--run-key", "a b\nc"], "--run-key is 'a b\\nc'"),
