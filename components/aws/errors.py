@@ -66,6 +66,8 @@ _STILL_EXPIRED = "refreshed credentials are still expired"
 _TOO_MANY, _SERVER_ERROR = 429, 500
 _USER = re.compile(r"(?<=://)[^/\s]*@")
 _UNKNOWN_RESOURCE = re.compile(r"resource not found|could not find|does not exist", re.IGNORECASE)
+_EXISTING = re.compile(r"already exist", re.IGNORECASE)
+"""Models, endpoints and their configurations that exist are told by text alone: their code is `ValidationException`."""
 
 
 class AlreadyExists(ServiceError):
@@ -204,6 +206,8 @@ def _refusal(error: boto.ClientError, call: str) -> ServiceError:
     for kind, codes, advice in _REFUSALS:
         if code in codes:
             return kind(f"{said}; {advice}" if advice else said)
+    if code == "ValidationException" and _EXISTING.search(text):
+        return AlreadyExists(said)
     if code == "ValidationException" and _UNKNOWN_RESOURCE.search(text):
         return NotFound(said)
     if status >= _SERVER_ERROR or code in _REQUEST_TIMEOUTS:

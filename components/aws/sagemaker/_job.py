@@ -1,4 +1,4 @@
-"""A SageMaker job of any kind behind the engine's five verbs."""
+"""A SageMaker job of any kind, or a resource, behind the engine's five verbs."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import itertools
 import re
 import shlex
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -18,15 +17,13 @@ from components.aws.errors import AlreadyExists, Denied, Unsupported
 from components.aws.readers import BestReader
 from components.aws.sagemaker._api import Kind
 from components.aws.sagemaker._metrics import Extractor
+from components.aws.sagemaker._reading import Description, Reading
 from components.aws.session import Aws
 from runner.errors import NameTaken, NotFound, ServiceError, Transient
 from runner.events import Launched, LogLine, LogSummary, Metric, Notice, Phase, Status
 from runner.identity import OWNER_TAG, nth
 from runner.inputs import Outputs
 from runner.job import Ended, Feed, StopAnswer
-
-Description = Mapping[str, Any]
-"""What Describe answers."""
 
 CLOCK_SLACK = 300.0
 """Seconds by which our clock and the service's may differ: AWS refuses signatures that are off by more."""
@@ -36,15 +33,6 @@ VISIBLE_SECONDS = 30.0
 """After our own Create, how long the service may go on not to know the job."""
 _RETRIES = 50
 """Jobs that one step may have tried, one after the other, in one pipeline run."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """How to read a kind's descriptions."""
-
-    status: Callable[[Description], Status]
-    outputs: Callable[[Aws, Description], Awaitable[Outputs]]
-    metric_definitions: Callable[[Description], Sequence[Mapping[str, str]]] = lambda _: ()
 
 
 class SageMakerJob:
@@ -82,7 +70,7 @@ class SageMakerJob:
         words = [
             "aws",
             "sagemaker",
-            f"stop-{self.kind.shell}",
+            f"{self.kind.ending}-{self.kind.shell}",
             "--region",
             self._aws.region,
             f"--{key}",
@@ -130,7 +118,8 @@ class SageMakerJob:
         if not await self._is_ours():
             raise NameTaken(
                 f"the name {self.name} is in use by a job that is not this step's, which was not touched; "
-                "choose another --job_name, or leave it blank for a generated one"
+                f"choose another --{self.kind.argument}"
+                + (", or leave it blank for a generated one" if self.kind.ending == "stop" else "")
             ) from taken
         phase = self._reading.status(self._description).phase
         spent = phase in {Phase.FAILED, Phase.STOPPED, Phase.STOPPING} and not self._just_made()
@@ -141,7 +130,7 @@ class SageMakerJob:
 
     def _just_made(self) -> bool:
         """Whether it is what an unanswered attempt of this very start has made, and not an earlier start's."""
-        made = self._description["CreationTime"].timestamp()
+        made = self._description[self.kind.created].timestamp()
         return self._ambiguous and made >= (self._first_sent or 0.0) - CLOCK_DRIFT
 
     async def _is_ours(self) -> bool:
@@ -152,7 +141,7 @@ class SageMakerJob:
             except (Denied, Unsupported):
                 if not self._chosen:
                     return True  # Nobody else comes by a name that follows from our run key.
-        made = self._description["CreationTime"].timestamp()
+        made = self._description[self.kind.created].timestamp()
         recent = self._first_sent is not None and made >= self._first_sent - CLOCK_SLACK
         return self._ambiguous and recent and covers(self._description, self._request)
 
@@ -167,7 +156,8 @@ class SageMakerJob:
         links: dict[str, str] = {}
         if not self._aws.embedded:
             links["job"] = console.sagemaker(region, self.kind.page, self.name)
-            links["logs"] = console.logs(region, self.kind.log_group, f"{self.name}/")
+            if self.kind.log_group:
+                links["logs"] = console.logs(region, self.kind.log_group, self.log_prefix)
         return Launched(self.name, self._component, adopted, links, self.kind.stages)
 
     # ── the other verbs ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -183,7 +173,12 @@ class SageMakerJob:
         return self._reading.status(self._description)
 
     async def stop(self) -> StopAnswer:
-        """Ask for the stop, unless there is nothing of ours to stop."""
+        """Ask for the stop, unless there is nothing of ours to stop.
+
+        A resource, which can only be deleted, is if it was this start that made it: an earlier one had its reasons.
+        """
+        if self.kind.ending == "delete" and self._ours and self._made_at is None and not self._ambiguous:
+            return StopAnswer.ENDED
         try:
             if not self._ours:
                 await self._describe()
@@ -195,7 +190,7 @@ class SageMakerJob:
 
     async def _request_stop(self) -> StopAnswer:
         try:
-            await self._call("stop", **{self.kind.name_key: self.name})
+            await self._call(self.kind.ending, **{self.kind.name_key: self.name})
         except Transient as error:
             self._stop_sent = self._stop_sent or error.ambiguous
             raise
@@ -204,7 +199,7 @@ class SageMakerJob:
         except ServiceError:
             # SageMaker refuses the stop of an ended job, in words that change: look instead of matching them.
             await self._describe()
-            state = self.kind.phases.get(self._description[self.kind.status_key], Phase.RUNNING)
+            state = self.kind.phases.get(self._description.get(self.kind.status_key, ""), Phase.RUNNING)
             if not state.final and state is not Phase.STOPPING:
                 raise
             stopped = state is Phase.STOPPING or (self._stop_sent and state is Phase.STOPPED)
@@ -216,12 +211,17 @@ class SageMakerJob:
         return await self._reading.outputs(self._aws, self._description)
 
     def feeds(self) -> Sequence[Feed]:
-        """Its log, with the metrics found in it."""
-        return [self.log]
+        """Its log, if it has one, with the metrics found in it."""
+        return [self.log] if self.kind.log_group else []
+
+    @property
+    def log_prefix(self) -> str:
+        """What the names of its log streams begin with."""
+        return f"{self.name}/"
 
     async def log(self, ended: Ended) -> AsyncIterator[LogLine | Metric | Notice | LogSummary]:
         """Follow the log; a notice that this failed calls it by this name."""
-        prefix = f"{self.name}/"
+        prefix = self.log_prefix
         reader = BestReader(self._aws, self.kind.log_group, prefix)
         feed = LogFeed(reader, lambda stream: instance(stream.removeprefix(prefix)), lambda: self._created)
         known: Sequence[Mapping[str, str]] = ()
@@ -241,8 +241,9 @@ class SageMakerJob:
                     )  # Searching takes its time; a signal must get through between lines.
 
     async def _describe(self) -> None:
-        self._description = await self._call("describe", **{self.kind.name_key: self.name})
-        self._created = self._description["CreationTime"].timestamp() - 1.0
+        answer = await self._call("describe", **{self.kind.name_key: self.name})
+        self._description = answer[self.kind.wrapper] if self.kind.wrapper else answer
+        self._created = self._description[self.kind.created].timestamp() - 1.0
 
     async def _call(self, verb: str, **request: Any) -> Description:  # noqa: ANN401  plain data
         return await self._aws.call("sagemaker", self.kind.method(verb), **request)

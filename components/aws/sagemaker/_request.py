@@ -67,12 +67,12 @@ def identified(kind: Kind, body: dict[str, Any], identity: Identity) -> dict[str
     name = body[kind.name_key] or identity.name(kind.prefix, owner, kind.limit)
     if not re.fullmatch(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*", name) or len(name) > kind.limit:
         raise InputError(
-            f"--job_name is {name!r}, which SageMaker does not take; use at most {kind.limit} letters, digits and single "
-            "hyphens, beginning and ending with a letter or digit"
+            f"--{kind.argument} is {name!r}, which SageMaker does not take; use at most {kind.limit} letters, digits and "
+            "single hyphens, beginning and ending with a letter or digit"
         )
     if owner:
         body["Tags"] = [
-            *body["Tags"],
+            *body.get("Tags", ()),
             {"Key": RUN_TAG, "Value": identity.run_id},
             {"Key": OWNER_TAG, "Value": owner},
         ]

@@ -6,8 +6,7 @@ purpose, `DEVIATIONS` says so.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from components.aws.inputs import AwsInputs, Where
@@ -15,15 +14,16 @@ from components.aws.sagemaker._api import TRAINING
 from components.aws.sagemaker._hints import hint
 from components.aws.sagemaker._images import builtin_image
 from components.aws.sagemaker._inputs import SpotInputs
+from components.aws.sagemaker._reading import Reading
 from components.aws.sagemaker._request import blank_dropped, identified, key_value_tags, vpc
+from components.aws.sagemaker._wiring import Wiring
 from runner.errors import InputError
 from runner.events import Metric, Phase, Status
 from runner.identity import Identity
 from runner.inputs import Flag, JsonArray, JsonObject, Outputs, arg
-from runner.job import Component, Job
+from runner.job import Component
 
 if TYPE_CHECKING:
-    from components.aws.sagemaker._job import Reading
     from components.aws.session import Aws
 
 DEVIATIONS = (
@@ -273,61 +273,22 @@ async def outputs(aws: Aws, description: Mapping[str, Any]) -> TrainingOutputs:
     )
 
 
-def _reading() -> Reading:
-    from components.aws.sagemaker._job import Reading
-
-    return Reading(
-        status, outputs, lambda d: d.get("AlgorithmSpecification", {}).get("MetricDefinitions", ())
-    )
-
-
-async def check(inputs: TrainingInputs, identity: Identity) -> None:
-    """Check the request against botocore's model of SageMaker. Raises `InputError`."""
-    from components.aws.session import Aws
-
-    async with Aws(inputs) as aws:
-        await _checked(aws, request(inputs, identity)[TRAINING.create])
-
-
-async def _checked(aws: Aws, body: Mapping[str, Any]) -> None:
-    from components.aws import validate
-
-    validate.check(await aws.operation("sagemaker", TRAINING.create), body, ARGUMENTS)
-
-
-@asynccontextmanager
-async def connect(inputs: TrainingInputs, identity: Identity) -> AsyncIterator[Job]:
-    """Check the request, and open the connections; nothing is sent before `launch`."""
-    from components.aws.sagemaker._job import SageMakerJob
-    from components.aws.session import Aws
-
-    body = request(inputs, identity)[TRAINING.create]
-    async with Aws(inputs) as aws:
-        await _checked(aws, body)
-        await aws.ready("sagemaker")
-        yield SageMakerJob(TRAINING, aws, identity.component, _reading(), body[TRAINING.name_key], body)
-
-
-@asynccontextmanager
-async def attach(where: Where, name: str) -> AsyncIterator[Job]:
-    """Open the connections to a job that exists."""
-    from components.aws.sagemaker._job import SageMakerJob
-    from components.aws.session import Aws
-
-    async with Aws(where) as aws:
-        await aws.ready("sagemaker")
-        yield SageMakerJob(TRAINING, aws, "aws.sagemaker.train", _reading(), name, None)
-
-
+WIRING = Wiring(
+    "aws.sagemaker.train",
+    TRAINING,
+    request,
+    ARGUMENTS,
+    Reading(status, outputs, lambda d: d.get("AlgorithmSpecification", {}).get("MetricDefinitions", ())),
+)
 component = Component(
     name="SageMaker - Training Job",
     summary="Train a model with a SageMaker training job: live logs, metrics and status, and a stop that stops the job.",
     inputs=TrainingInputs,
     outputs=TrainingOutputs,
     request=request,
-    check=check,
-    connect=connect,
-    attach=attach,
+    check=WIRING.check,
+    connect=WIRING.connect,
+    attach=WIRING.attach,
     where=Where,
     provider="aws",
     deviations=DEVIATIONS,
