@@ -23,8 +23,8 @@ from components.aws.embedded.front import Front
 from components.aws.embedded.inbound import Inbound, read, refusal
 from components.aws.embedded.logs import Logs
 from components.aws.embedded.objects import Objects
+from components.aws.embedded.sagemaker import SageMaker
 from components.aws.embedded.shapes import Model, model
-from components.aws.embedded.training import Training
 
 _log = logging.getLogger(__name__)
 CONTROL = "/_embedded/"
@@ -55,14 +55,14 @@ class App:
 
     def __init__(
         self,
-        training: Training,
+        sagemaker: SageMaker,
         logs: Logs,
         front: Front,
         objects: Objects,
         faults: Faults,
         journal: Journal,
     ) -> None:
-        self._training = training
+        self._sagemaker = sagemaker
         self._logs = logs
         self._front = front
         self._objects = objects
@@ -133,12 +133,12 @@ class App:
         shapes = await asyncio.shield(self._models[inbound.service])
         body = {name: value for name, value in inbound.body.items() if value is not None}
         known = inbound.service == "logs" and inbound.operation == "StartLiveTail"
-        own = self._logs.operations if inbound.service == "logs" else self._training.operations
+        own = self._logs.operations if inbound.service == "logs" else self._sagemaker.operations
         if inbound.operation not in own and not known:
             raise not_implemented(f"{inbound.service} {inbound.operation}")
         shapes.check(inbound.operation, body)
         if inbound.service == "sagemaker":
-            work = self._training.operations[inbound.operation]
+            work = self._sagemaker.operations[inbound.operation]
             return _json(await work(body, inbound.region))
         if known:
             return await live_tail.tail(request, self._logs, body, inbound.region)

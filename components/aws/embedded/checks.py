@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from components.aws.embedded.errors import ApiError, invalid, not_implemented
@@ -60,14 +60,14 @@ def with_defaults(body: Json) -> Json:
     if (resources.get("InstanceCount") or 0) > MOST_INSTANCES:
         text = f"The embedded cloud runs at most {MOST_INSTANCES} instances of a job."
         raise ApiError("ResourceLimitExceeded", text)
-    _check_texts(body)
+    check_texts(body, "Environment", "HyperParameters")
     present = {name: value for name, value in body.items() if value is not None}
     return switches | present | {"StoppingCondition": limits}
 
 
-def _check_texts(body: Json) -> None:
+def check_texts(body: Json, *members: str) -> None:
     """Raise `ApiError` for what no environment variable can hold."""
-    for member in ("Environment", "HyperParameters"):
+    for member in members:
         for name, value in (body.get(member) or {}).items():
             text = f"{name}{value}"
             if "\0" in text or any(0xD800 <= ord(character) <= 0xDFFF for character in text):
@@ -94,10 +94,15 @@ def _unknown(body: Json) -> Iterator[str]:
         yield "TrainingInputMode Pipe"
     for channel in body.get("InputDataConfig") or ():
         yield from _unknown_in_channel(channel)
-    for name in body.get("Environment") or ():
+    yield from unsafe_variables(body.get("Environment") or ())
+    yield from _unknown_folders(body)
+
+
+def unsafe_variables(names: Iterable[str]) -> Iterator[str]:
+    """Say which environment variables no request may set."""
+    for name in names:
         if _ENVIRONMENT.fullmatch(name):
             yield f"Environment variable {name}: it could choose what code runs"
-    yield from _unknown_folders(body)
 
 
 def _unknown_folders(body: Json) -> Iterator[str]:
@@ -144,7 +149,7 @@ async def check_inputs(body: Json, region: str, objects: Objects) -> None:
             raise invalid(f"Channel names must be unique, {name} is not.")
     for channel in body.get("InputDataConfig") or ():
         uri = channel["DataSource"]["S3DataSource"]["S3Uri"]
-        where = _s3(uri)
+        where = s3_location(uri)
         reason = ""
         try:
             if await objects.list(where.bucket, where.key, most=1):
@@ -160,12 +165,13 @@ async def check_inputs(body: Json, region: str, objects: Objects) -> None:
 
 def check_outputs(body: Json) -> None:
     """Raise `ApiError` unless every place to write to is an S3 URI; whether its bucket exists shows at upload."""
-    _s3(body["OutputDataConfig"]["S3OutputPath"])
+    s3_location(body["OutputDataConfig"]["S3OutputPath"])
     if checkpoints := body.get("CheckpointConfig"):
-        _s3(checkpoints["S3Uri"])
+        s3_location(checkpoints["S3Uri"])
 
 
-def _s3(uri: str) -> Location:
+def s3_location(uri: str) -> Location:
+    """Read an S3 URI of a request. Raises `ApiError`."""
     try:
         return Location.parse(uri)
     except ValueError as error:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.aws.embedded.images import search_path
+from components.aws.embedded.images import Command, search_path
 from components.aws.embedded.paths import container_key, inside, opened, write
 from components.aws.embedded.records import FAILURE_LENGTH, TrainingJob
 
@@ -102,6 +102,13 @@ def environment(
     job: TrainingJob, host: Host, cluster: list[Host], cloud: Mapping[str, str]
 ) -> dict[str, str]:
     """All variables of one instance's process. `cloud` leads SDKs to us; withheld under network isolation."""
+    reachable = {} if job.request["EnableNetworkIsolation"] else cloud
+    own = base_environment(job.command, job.region, reachable)
+    return own | (job.request.get("Environment") or {}) | _contract(job, host, cluster)
+
+
+def base_environment(command: Command, region: str, cloud: Mapping[str, str]) -> dict[str, str]:
+    """The variables that any container's process starts with; `cloud` is empty under network isolation."""
     own = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     own |= {
         "PATH": search_path(),
@@ -112,12 +119,9 @@ def environment(
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_EC2_METADATA_DISABLED": "true",
     }
-    if job.command.path:
-        own["PYTHONPATH"] = os.pathsep.join(filter(None, [job.command.path, own.get("PYTHONPATH")]))
-    if not job.request["EnableNetworkIsolation"]:
-        own |= cloud
-    own |= {"AWS_REGION": job.region, "AWS_DEFAULT_REGION": job.region}
-    return own | (job.request.get("Environment") or {}) | _contract(job, host, cluster)
+    if command.path:
+        own["PYTHONPATH"] = os.pathsep.join(filter(None, [command.path, own.get("PYTHONPATH")]))
+    return {**own, **cloud, "AWS_REGION": region, "AWS_DEFAULT_REGION": region}
 
 
 def _contract(job: TrainingJob, host: Host, cluster: list[Host]) -> dict[str, str]:

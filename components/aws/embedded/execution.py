@@ -12,51 +12,23 @@ A stopped job still uploads its model, as AWS does. `process` runs the commands,
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from components.aws.embedded import process
 from components.aws.embedded.artifacts import Checkpoints, UploadError, upload_model, upload_output
 from components.aws.embedded.channels import DownloadError, download
 from components.aws.embedded.clock import now
 from components.aws.embedded.container import Host, environment, hosts, prepare
-from components.aws.embedded.guardian import Guardian
-from components.aws.embedded.log_store import LogStore
-from components.aws.embedded.objects import Objects, S3Error
-from components.aws.embedded.paths import UnsafeKeyError, inside, remove
+from components.aws.embedded.logged import Log, expired, run_logged
+from components.aws.embedded.objects import S3Error
+from components.aws.embedded.paths import UnsafeKeyError
 from components.aws.embedded.records import FAILURE_LENGTH, TrainingJob
+from components.aws.embedded.site import JobFailed, Site, conduct
 from components.aws.embedded.space import Space
 
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 CHECKPOINT_SECONDS = 2.0
 """How often checkpoints are looked at for upload."""
-MOST_SECONDS = 366 * 24 * 3600
-"""The longest time limit; AWS's is 28 days."""
-NOT_STARTED = 127
-"""A shell's exit code for a command that can't be started."""
-_log = logging.getLogger(__name__)
-
-
-class JobFailed(Exception):
-    """The job fails; the text is its FailureReason."""
-
-
-@dataclass(frozen=True, slots=True)
-class Site:
-    """What jobs run on."""
-
-    folder: Path
-    """Each job has a sub-folder here while it runs."""
-    objects: Objects
-    store: Callable[[str], LogStore]
-    """The logs of a region."""
-    cloud: Mapping[str, str]
-    """Variables that lead a job's own SDK calls to us."""
-    grace: float
-    places: asyncio.Semaphore
-    guardian: Guardian
 
 
 @dataclass(slots=True)
@@ -75,37 +47,7 @@ class _Run:
 
 async def execute(job: TrainingJob, site: Site) -> None:
     """Take a job from Starting to its end. Never raises; cancelling kills what runs and leaves the job unfinished."""
-    folder = inside(site.folder, f"{job.region}/{job.name}")
-    try:
-        if await _place(job, site):
-            try:
-                await _live(job, site, folder)
-            finally:
-                site.places.release()
-        else:
-            job.end("Stopped")
-    except JobFailed as failure:
-        job.end("Failed", failure=str(failure))
-    except Exception:  # noqa: BLE001  whatever it is, the client has to see the job end
-        _log.exception("training job %s broke the embedded cloud", job.name)
-        job.end("Failed", failure="InternalServerError: We encountered an internal error. Please try again.")
-    finally:
-        await asyncio.to_thread(remove, folder)
-
-
-async def _place(job: TrainingJob, site: Site) -> bool:
-    """Wait for a free place; False, and none taken, when the job was stopped meanwhile."""
-    taking = asyncio.ensure_future(site.places.acquire())
-    stopping = asyncio.ensure_future(job.stop.wait())
-    try:
-        await asyncio.wait([taking, stopping], return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        stopping.cancel()
-        taken = taking.done()
-        taking.cancel()
-    if taken and job.stop.is_set():
-        site.places.release()
-    return taken and not job.stop.is_set()
+    await conduct(job, site, lambda folder: _live(job, site, folder))
 
 
 async def _live(job: TrainingJob, site: Site, folder: Path) -> None:
@@ -167,34 +109,18 @@ async def _train(run: _Run) -> None:
 
 async def _watch(run: _Run, halt: asyncio.Event) -> None:
     """Halt the instances when the job is to stop or its time is up."""
-    # Timers overflow with what JSON can say.
-    limit = min(run.job.request["StoppingCondition"]["MaxRuntimeInSeconds"], MOST_SECONDS)
-    try:
-        await asyncio.wait_for(run.job.stop.wait(), limit)
-    except TimeoutError:
-        run.expired = True
+    limit = run.job.request["StoppingCondition"]["MaxRuntimeInSeconds"]
+    run.expired = await expired(run.job.stop, limit)
     halt.set()
 
 
 async def _instance(run: _Run, host: Host, halt: asyncio.Event) -> int:
     """Run one instance, its output into a log stream of its own; return the exit code."""
     job, site = run.job, run.site
-    stream = f"{job.name}/{host.name}-{int(now())}"
-    store = site.store(job.region)
-    store.stream(LOG_GROUP, stream)
-
-    def write(line: str) -> None:
-        time = now()
-        store.write(LOG_GROUP, stream, [(round(time * 1000), line)])
-        for notice in job.metrics.read(line, time):
-            store.write(LOG_GROUP, stream, [(round(time * 1000), notice)])
-
-    variables = environment(job, host, run.cluster, site.cloud)
-    try:
-        return await process.run(job.command.argv, variables, write, halt, site.grace, site.guardian)
-    except (OSError, ValueError) as error:  # ValueError: a variable that holds what none can
-        write(f"{job.command.argv[0]} can't be started: {error}")
-        return NOT_STARTED
+    log = Log(site.store(job.region), LOG_GROUP, f"{job.name}/{host.name}-{int(now())}", job.metrics.read)
+    return await run_logged(
+        job.command.argv, environment(job, host, run.cluster, site.cloud), log, halt, site
+    )
 
 
 async def _leave(run: _Run) -> None:

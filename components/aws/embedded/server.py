@@ -16,7 +16,6 @@ from aiohttp import web
 from components.aws.embedded import folder, samples
 from components.aws.embedded.app import App
 from components.aws.embedded.cloud import Cloud, Journal
-from components.aws.embedded.execution import Site, execute
 from components.aws.embedded.faults import Faults
 from components.aws.embedded.front import Front
 from components.aws.embedded.guardian import Guardian
@@ -24,8 +23,8 @@ from components.aws.embedded.images import Images
 from components.aws.embedded.logs import Logs
 from components.aws.embedded.objects import Objects
 from components.aws.embedded.paths import remove
-from components.aws.embedded.records import TrainingJob
-from components.aws.embedded.training import Training
+from components.aws.embedded.sagemaker import SageMaker
+from components.aws.embedded.site import Site
 
 HOST = "127.0.0.1"
 CLOSING_SECONDS = 0.25
@@ -87,12 +86,17 @@ async def running(settings: Settings) -> AsyncIterator[Cloud]:
         stack.push_async_callback(jobs.close)
         places = asyncio.Semaphore(settings.capacity)
         cloud_variables: dict[str, str] = {}
-        site = Site(Path(root), objects, logs.store, cloud_variables, settings.grace, places, guardian)
-
-        def start(job: TrainingJob) -> None:
-            jobs.start(execute(job, site))
-
-        app = App(Training(objects, images, start), logs, front, objects, faults, journal)
+        site = Site(
+            Path(root),
+            objects,
+            logs.store,
+            cloud_variables,
+            settings.grace,
+            places,
+            guardian,
+            jobs.start,
+        )
+        app = App(SageMaker(site, images), logs, front, objects, faults, journal)
         url = await _listen(app, settings.port, stack)
         cloud = Cloud(url, faults, journal)
         cloud_variables |= cloud.environment
