@@ -14,6 +14,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from enum import Enum
 from types import FrameType
 
@@ -45,30 +46,73 @@ _TEXTS = {
 }
 
 
+@dataclass
+class _Cause:
+    """What all that has to end together has in common."""
+
+    grace: float
+    reason: Reason | None = None
+    since: float | None = None
+    forced: bool = False
+    listeners: list[Callable[[], None]] = field(default_factory=list)
+
+
 class Stopping:
-    """Whether, why and since when everything has to end. Starts as "go on"."""
+    """Whether, why and since when everything has to end, and what became of one job. Starts as "go on".
+
+    Several jobs in one process have one each, all branches of one: they share the reason, its moment and the deadline.
+    """
 
     def __init__(self, grace: float = DEFAULT_GRACE) -> None:
-        self.reason: Reason | None = None
-        self.since: float | None = None
-        """The moment of the reason, on the event loop's clock."""
-        self.forced = False
-        """True once the user insisted: give up waiting at once."""
+        self._cause = _Cause(grace)
         self.outcome = "nothing had been sent"
         """What became of the remote job, for the last word."""
         self.launched = False
         """Whether there was a job to decide about."""
-        self.grace = grace
-        """Seconds from the reason to giving up."""
         self.arm: Callable[[], None] = _nothing
         """Start the time limit, if there is one: the job is being launched."""
         self.disarm: Callable[[], None] = _nothing
         """Lift the time limit: the job has ended."""
 
+    def branch(self) -> Stopping:
+        """Return the same for another job: with an outcome of its own, and no time limit of its own."""
+        other = Stopping()
+        other._cause = self._cause
+        return other
+
+    @property
+    def reason(self) -> Reason | None:
+        """Why everything has to end."""
+        return self._cause.reason
+
+    @property
+    def since(self) -> float | None:
+        """The moment of the reason, on the event loop's clock."""
+        return self._cause.since
+
+    @property
+    def grace(self) -> float:
+        """Seconds from the reason to giving up."""
+        return self._cause.grace
+
+    @property
+    def forced(self) -> bool:
+        """True once the user insisted: give up waiting at once."""
+        return self._cause.forced
+
+    @forced.setter
+    def forced(self, forced: bool) -> None:
+        self._cause.forced = forced
+
+    @property
+    def listeners(self) -> list[Callable[[], None]]:
+        """Called when there is a reason, and again when the user insists; before anything is cancelled."""
+        return self._cause.listeners
+
     def begin(self, reason: Reason) -> None:
         """Record why, and when; the first reason and its moment stay."""
         if self.reason is None:
-            self.reason, self.since = reason, asyncio.get_running_loop().time()
+            self._cause.reason, self._cause.since = reason, asyncio.get_running_loop().time()
 
 
 @contextmanager
@@ -94,6 +138,8 @@ def stop_signals(
         if stopping.reason is None or insisted:
             stopping.forced = insisted
             stopping.begin(reason)
+            for listener in tuple(stopping.listeners):
+                listener()
             task.cancel(reason.text)
 
     with _handlers(loop, on, last=last), _limit(loop, time_limit, on, stopping):

@@ -9,22 +9,18 @@ from functools import partial
 from pathlib import Path
 
 from runner.embedded import EmbeddedOptions, embedded
-from runner.errors import Interrupted, JobFailed, ServiceError, StopFailed, TimeLimitReached
+from runner.ending import interrupted, outputs_of, refused, require_success
+from runner.errors import StopFailed
 from runner.events import Level, Notice, Phase, Status
 from runner.job import Component, Job, Sink
-from runner.retry import retrying
-from runner.signals import Reason, Stopping, stop_signals
+from runner.signals import Stopping, stop_signals
 from runner.sinks.console import console
 from runner.sinks.jsonl import JsonLines
 from runner.sinks.kfp_ui import KfpUi
 from runner.sinks.outputs import write_outputs
 from runner.sinks.pump import aside
-from runner.sinks.text import one_line
 from runner.spec import METRICS, UI_METADATA
 from runner.supervise import Run, launched
-
-OUTPUT_PATIENCE = 120.0
-"""Seconds for which an ended job's outputs are asked for again when the service fails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +63,7 @@ async def run_step(
         except BaseException as error:
             _end(stopping, error)
             raise
-    if status.phase is not Phase.SUCCEEDED:
-        raise JobFailed(_failure(job.name, status))
+    require_success(job.name, status)
     return status
 
 
@@ -91,32 +86,15 @@ def _cloud(component: Component, options: Options) -> AbstractAsyncContextManage
 
 
 async def _write(job: Job, files: Mapping[str, Path]) -> None:
-    if not files:
-        return
-    async for attempt in retrying(lambda _: OUTPUT_PATIENCE):
-        with attempt:
-            outputs = await job.outputs()
-    await aside(partial(write_outputs, outputs.model_dump(), files))
-
-
-def _failure(name: str, status: Status) -> str:
-    if status.phase is Phase.STOPPED and not status.reason:
-        return f"{name} was stopped by somebody else"
-    ended = "was stopped" if status.phase is Phase.STOPPED else "failed"
-    # In one line: it is the job's own text, and must not be able to write a last word of its own.
-    reason = one_line(status.reason) or "the service gave no reason"
-    return f"{name} {ended}: {reason}" + (f" — {status.hint}" if status.hint else "")
+    if files:
+        outputs = await outputs_of(job)
+        await aside(partial(write_outputs, outputs.model_dump(), files))
 
 
 def _end(stopping: Stopping, error: BaseException) -> None:
     """Raise what tells best how this ended: the recorded reason decides, not the shape in which it came up."""
-    reason = stopping.reason
-    if reason is not None:
-        text = f"{reason.text}; {error if isinstance(error, StopFailed) else stopping.outcome}"
-        raise (
-            TimeLimitReached(text) if reason is Reason.TIME_LIMIT else Interrupted(reason.value, text)
-        ) from error
-    if stopping.launched and isinstance(error, ServiceError) and not isinstance(error, StopFailed):
-        raise ServiceError(
-            f"{error}; {stopping.outcome}"
-        ) from error  # A refusal in mid-watch: what of the job?
+    if stopping.reason is not None:
+        outcome = str(error) if isinstance(error, StopFailed) else stopping.outcome
+        raise interrupted(stopping.reason, outcome) from error
+    if refusal := refused(stopping, error):
+        raise refusal from error

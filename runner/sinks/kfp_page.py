@@ -4,6 +4,7 @@ The rules of the UI (facts/kfp.md §2, read from kubeflow/pipelines' front end a
 
 * One entry with an empty source, an unknown type or a foreign storage loses all viewers of the step.
 * A table is CSV with its header apart; rows must have the header's columns.
+* A web app is a page of HTML, shown in a frame of its own.
 * There is no viewer for links: they go into the Markdown, which is cut beyond 400,000 characters
   (MarkdownViewer.tsx).
 * A metric's name is `[a-z]([-a-z0-9]*[a-z0-9])?` and at most 63 characters long; there are at most 50
@@ -23,6 +24,8 @@ from itertools import count
 from runner.events import Event, Finished, Launched, LogLine, Metric, Phase, Status, Trial
 from runner.sinks import words
 from runner.sinks.narrate import TAIL
+from runner.sinks.plot import page as plot
+from runner.sinks.search import Search
 from runner.sinks.text import clipped, code_block, lines, markdown, one_line, web_url
 
 NAME_LENGTH = 63
@@ -61,7 +64,9 @@ class Page:
         self._finished: Finished | None = None
         self._metrics: dict[str, Metric] = {}
         self._names: dict[str, str] = {}
-        self._trials: dict[str, Trial] = {}
+        self._search = Search()
+        self._plot = ""
+        self._redraw = False
         self._tail: deque[str] = deque(maxlen=TAIL)
 
     def take(self, event: Event, now: float) -> None:
@@ -72,7 +77,8 @@ class Page:
             case Metric():
                 self._read(event)
             case Trial():
-                self._trials[event.name] = event
+                self._search.take(event)
+                self._redraw = True
             case Launched():
                 self._launched, self._since = event, now
             case Status():
@@ -109,14 +115,27 @@ class Page:
         }
 
     def metadata(self, now: float) -> Json:
-        """The content of `mlpipeline-ui-metadata`: a summary; tables of metrics and trials, if any."""
-        summary = {"type": "markdown", "storage": "inline", "source": self.summary(now)}
+        """The content of `mlpipeline-ui-metadata`: a summary; of a search the plot; tables, if any."""
+        summary: Json = {"type": "markdown", "storage": "inline", "source": self.summary(now)}
         readings = ((m.name, words.number(m.value), _yes(m.final)) for m in self._metrics.values())
-        tables = [
+        best, trials = self._search.best, self._search.trials.values()
+        entries: list[Json] = [
+            summary,
+            {"type": "web-app", "storage": "inline", "source": self._drawn()},
+            _table(("parameter", "value in the best trial so far"), best.parameters.items() if best else ()),
             _table(("metric", "value", "final"), readings),
-            _table(("trial", "phase", "objective", "best", "parameters"), map(_row, self._trials.values())),
+            _table(
+                ("trial", "phase", "objective", "best", "parameters"),
+                (_row(trial, best=trial is best) for trial in trials),
+            ),
         ]
-        return {"outputs": [summary, *(table for table in tables if table["source"])]}
+        return {"outputs": [entry for entry in entries if entry["source"]]}
+
+    def _drawn(self) -> str:
+        """The plot, drawn anew only if there is news: a status alone changes nothing in it."""
+        if self._redraw:
+            self._plot, self._redraw = plot(self._search), False
+        return self._plot
 
     def summary(self, now: float) -> str:
         """The job in Markdown; never empty. All text of the job is escaped."""
@@ -143,18 +162,14 @@ class Page:
             items.append(("log", words.logs(self._finished.lines, self._finished.late)))
         else:
             items.append(("as of", _moment(now)))
-        if self._trials:
-            items.append(("trials", self._search()))
+        if self._search.trials:
+            items.append(("trials", self._search.counts()))
+        if leading := self._search.leading():
+            items.append(("best so far", _field(leading)))
         items += [
             (label, _field(fact)) for label, fact in (self._status.facts if self._status else {}).items()
         ]
         return "\n".join(f"- {_field(label)}: {told}" for label, told in items)
-
-    def _search(self) -> str:
-        ended = sum(trial.phase.final for trial in self._trials.values())
-        best = next((trial for trial in self._trials.values() if trial.best), None)
-        told = f"{ended} of {len(self._trials)} ended"
-        return told if best is None else f"{told}, best: {_field(best.name)}"
 
     def _why(self) -> str:
         status = self._status or Status(Phase.PENDING)
@@ -183,9 +198,9 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Json:
     }
 
 
-def _row(trial: Trial) -> tuple[str, ...]:
+def _row(trial: Trial, *, best: bool) -> tuple[str, ...]:
     objective = "" if trial.objective is None else words.number(trial.objective)
-    return trial.name, trial.phase, objective, _yes(trial.best), words.parameters(trial)
+    return trial.name, trial.phase, objective, _yes(best), words.parameters(trial)
 
 
 def _yes(flag: bool) -> str:  # noqa: FBT001 - one flag, one word

@@ -20,7 +20,7 @@ from runner.sinks.kfp_page import Json, Page
 from runner.sinks.pump import aside
 
 EVERY = 1.0
-"""Least seconds between two rewrites for metrics alone."""
+"""Least seconds between two rewrites for metrics or trials alone."""
 
 
 class KfpUi:
@@ -43,7 +43,7 @@ class KfpUi:
         self._writing = threading.Lock()
 
     async def write(self, event: Event) -> None:
-        """Learn from the event; rewrite the files at once, or for metrics at most once a second.
+        """Learn from the event; rewrite the files at once, or for metrics and trials at most once a second.
 
         A rewrite that was put off is made up for by the next event of any kind, or by `close`. Raises
         `OSError`.
@@ -51,10 +51,10 @@ class KfpUi:
         now = self._clock()
         self._page.take(event, now)
         match event:
-            case Launched() | Status() | Trial() | Finished():
+            case Launched() | Status() | Finished():
                 await self._save(now)
                 return
-            case Metric():
+            case Metric() | Trial():
                 self._stale = True
         # A clock set back is no reason to wait for it.
         if self._stale and not 0 <= now - self._saved < EVERY:

@@ -7,13 +7,20 @@
     14:03:58 |algo-1 (late)| a line behind those already shown
     14:05:10 ← Succeeded in 3m 03s; billed 2m 40s; 1,204 log lines, 1 late
 
-Times are UTC. The character after the time is always ours and `|` stands for the job's own words alone; what
-stands between two bars is a label of ours, without blanks or bars from the job. So no text of a job can pass
-for a line of ours.
+    14:02:09 ▸ tune-007 started: eta=0.1          a search: every line names its stream from the first one on
+    14:02:31 |007 algo-2| a line of the trial
+    14:04:58 ★ tune-007 Succeeded: objective 0.91, the best so far
+
+    14:02:07 deploy   ● Creating                  one of several jobs side by side: every line names its job
+
+Times are UTC. The character after the time (and the job's name) is always ours and `|` stands for the job's own words
+alone; what stands between two bars is a label of ours, which neither holds a bar nor begins with a blank. So no text of a
+job can pass for a line of ours, or of another job.
 """
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -34,10 +41,13 @@ from runner.events import (
     Trial,
 )
 from runner.sinks import words
+from runner.sinks.search import Search
 from runner.sinks.text import lines, one_line
 
 TAIL = 20
 """Log lines repeated after a failure."""
+STATUS_EVERY = 5.0
+"""Least seconds between two lines of which only the service's sentence differs: it may hold counters."""
 
 
 class Kind(Enum):
@@ -61,8 +71,20 @@ _LEVELS = {Level.INFO: Kind.INFO, Level.WARNING: Kind.WARNING, Level.ERROR: Kind
 _ENDS = {Phase.SUCCEEDED: Kind.DONE, Phase.FAILED: Kind.ERROR, Phase.STOPPED: Kind.STOPPED}
 
 
-_LABEL = str.maketrans({"|": r"\x7c", " ": r"\x20", "\t": r"\x09", "(": r"\x28"})
-"""What would let a stream's name end its label early, or claim to be late."""
+_UNFIT = re.compile(r"[|(]|[^\S ]|(?<!\S) | (?!\S)")
+"""What would let a stream's name end its label early, claim to be late, or pass for none."""
+_UNFIT_NAME = re.compile(r"[|\s]")
+"""What would let a job's name end early: it is one word."""
+
+
+def word(name: str) -> str:
+    """The name as one printable word, that it can stand before a line."""
+    return _UNFIT_NAME.sub(_escaped, one_line(name))
+
+
+def _escaped(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +97,11 @@ class Line:
     label: str = ""
 
 
-def prefix(line: Line, *, ascii_only: bool = False) -> str:
-    """All that stands before the line's text: `14:03:57 |algo-2|` or `14:03:57 ●`."""
-    stamp = " " * 7 if line.kind is Kind.TAIL else words.clock(line.time)
-    return f"{stamp} {line.kind.value[ascii_only]}" + (f"{line.label}|" if line.label else "")
+def prefix(line: Line, *, ascii_only: bool = False, job: str = "") -> str:
+    """All that stands before the line's text: `14:03:57 |algo-2|`, `14:03:57 ●`; `job` is a `word`, padded."""
+    stamp = " " * 8 if line.kind is Kind.TAIL else words.clock(line.time)
+    named = f"{job} " if job else ""
+    return f"{stamp} {named}{line.kind.value[ascii_only].strip()}" + (f"{line.label}|" if line.label else "")
 
 
 class Narrator:
@@ -89,17 +112,40 @@ class Narrator:
         self._metrics_every = metrics_every
         self._job = ""
         self._day = ""
-        self._status = ""
+        self._status: tuple[str, str] = ("", "")
+        self._status_at = float("-inf")
+        self._unsaid: Status | None = None
         self._streams: set[str] = set()
         self._tail: deque[str] = deque(maxlen=TAIL)
         self._told: dict[tuple[str, str], tuple[str, float]] = {}
         self._held: dict[tuple[str, str], Metric] = {}
         self._final: set[str] = set()
-        self._trials: dict[str, tuple[bool, bool]] = {}
+        self._search = Search()
 
     def tell(self, event: Event, now: float) -> list[Line]:
         """The lines for an event that came at `now` (seconds since the epoch); often none."""
-        told = list(self._tell(event, now))
+        # A newer status says better what an older one would have said.
+        due = [] if isinstance(event, Status) else self.due(now)
+        return self._dated([*due, *self._tell(event, now)], now)
+
+    def due(self, now: float) -> list[Line]:
+        """The line that was put off and may be told by now, if any; to be asked for in silence as well."""
+        # A clock set back is no reason to fall silent.
+        if self._unsaid is None or 0 <= now - self._status_at < STATUS_EVERY:
+            return []
+        return self.rest(now)
+
+    def rest(self, now: float) -> list[Line]:
+        """The line that was put off, if any: nothing more will come."""
+        status, self._unsaid = self._unsaid, None
+        return [] if status is None else self._dated([self._state(status, now)], now)
+
+    @property
+    def owes(self) -> bool:
+        """Whether a line was put off."""
+        return self._unsaid is not None
+
+    def _dated(self, told: list[Line], now: float) -> list[Line]:
         if told and (today := words.day(now)) > self._day:
             # A watch may last days, and a line shows but the hour.
             self._day = today
@@ -136,22 +182,38 @@ class Narrator:
             yield Line(now, Kind.INFO, f"{one_line(label)}: {one_line(url)}")
 
     def _news(self, event: Status, now: float) -> Iterator[Line]:
-        text = words.state(event)
-        if text != self._status:
-            self._status = text
-            yield Line(now, Kind.STATUS, text)
+        place, text = self._status
+        if words.state(event) == text:
+            self._unsaid = None
+        elif words.place(event) == place and 0 <= now - self._status_at < STATUS_EVERY:
+            self._unsaid = event
+        else:
+            if words.place(event) != place:
+                yield from self.rest(now)
+            self._unsaid = None
+            yield self._state(event, now)
+
+    def _state(self, status: Status, now: float) -> Line:
+        text = words.state(status)
+        self._status, self._status_at = (words.place(status), text), now
+        return Line(now, Kind.STATUS, text)
 
     def _log(self, event: LogLine, now: float) -> Iterator[Line]:
         if event.stream:
             self._streams.add(event.stream)
-        stream = self._stream(event.stream) if len(self._streams) > 1 else ""
+        stream = self._stream(event.stream) if self._named else ""
         label = " ".join(part for part in (stream, "(late)" if event.late else "") if part)
         for text in lines(event.text):
             self._tail.append(text)
             yield Line(event.time or now, Kind.LOG, text, label)
 
+    @property
+    def _named(self) -> bool:
+        """Whether streams are told apart: there are several, or will be."""
+        return len(self._streams) > 1 or bool(self._search.trials)
+
     def _stream(self, name: str) -> str:
-        return one_line(name.removeprefix(f"{self._job}/")).translate(_LABEL)
+        return _UNFIT.sub(_escaped, one_line(name.removeprefix(f"{self._job}/")))
 
     def _metric(self, event: Metric, now: float) -> Iterator[Line]:
         key = event.name, event.stream
@@ -179,19 +241,25 @@ class Narrator:
             yield Line(now, Kind.METRIC, text)
 
     def _reading(self, event: Metric) -> str:
-        stream = f" ({self._stream(event.stream)})" if event.stream and len(self._streams) > 1 else ""
+        stream = f" ({self._stream(event.stream)})" if event.stream and self._named else ""
         return f"{one_line(event.name)} = {words.number(event.value)}{stream}"
 
     def _trial(self, event: Trial, now: float) -> Iterator[Line]:
-        ended, best = self._trials.get(event.name, (None, False))
-        self._trials[event.name] = event.phase.final, event.best
-        name = one_line(event.name)
-        if event.phase.final and (not ended or (event.best and not best)):
-            objective = "" if event.objective is None else f": objective {words.number(event.objective)}"
-            mark = ", the best so far" if event.best else ""
-            yield Line(now, Kind.BEST if event.best else Kind.TRIAL, f"{name} {event.phase}{objective}{mark}")
-        elif ended is None:
-            given = words.parameters(event)
+        before, best = self._search.trials.get(event.name), self._search.best
+        self._search.take(event)
+        name, given = one_line(event.name), words.parameters(event)
+        if event.phase.final and (
+            not (before and before.phase.final) or (event.best and not (best and best.name == event.name))
+        ):
+            told = f"{name} {event.phase}"
+            if event.objective is not None:
+                told += f": objective {words.number(event.objective)}"
+            if event.best:
+                told += ", the best so far"
+            if given and not (before and before.parameters):  # No line has told them yet.
+                told += f"; {given}"
+            yield Line(now, Kind.BEST if event.best else Kind.TRIAL, told)
+        elif before is None:
             yield Line(now, Kind.TRIAL, f"{name} started" + (f": {given}" if given else ""))
 
     def _summary(self, event: LogSummary, now: float) -> Iterator[Line]:
@@ -202,6 +270,7 @@ class Narrator:
 
     def _finished(self, event: Finished, now: float) -> Iterator[Line]:
         status = event.status
+        yield from self.rest(now)
         yield from chain.from_iterable(self._last_word(metric, now) for metric in status.metrics)
         for metric in self._held.values():
             yield Line(metric.time or now, Kind.METRIC, self._reading(metric))

@@ -13,7 +13,7 @@ import select
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
 from typing import Generic, Protocol, TextIO, TypeVar
 
@@ -229,6 +229,14 @@ class Out:
         except UnicodeEncodeError:
             return False
         return True
+
+    @property
+    def file(self) -> Hashable:
+        """What tells the file from others, whatever its descriptor; a stream without one is itself."""
+        if self._fd is None:
+            return self._stream
+        there = os.fstat(self._fd)
+        return there.st_dev, there.st_ino
 
     def isatty(self) -> bool:
         """Whether a person's terminal is at the other end."""

@@ -66,10 +66,14 @@ def logs(lines: int, late: int) -> str:
     return count(lines, "log line") + (f", {late:,} late" if late else "")
 
 
+def place(status: Status) -> str:
+    """`InProgress / Training`, each part where there is one."""
+    return " / ".join(one_line(part) for part in (status.state or status.phase, status.stage) if part)
+
+
 def state(status: Status) -> str:
     """`InProgress / Training: the service's sentence`, each part where there is one."""
-    place = " / ".join(one_line(part) for part in (status.state or status.phase, status.stage) if part)
-    return f"{place}: {one_line(status.message)}" if status.message else place
+    return f"{place(status)}: {one_line(status.message)}" if status.message else place(status)
 
 
 def outcome(status: Status, seconds: float) -> str:

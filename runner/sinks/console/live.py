@@ -3,6 +3,7 @@
     14:03:55 | epoch 2 loss 0.22
     TrainingJob-3f2a  1m 48s  1,204 log lines, 3 late
     ✓ Starting  ✓ Downloading  ● Training  ○ Uploading  ○ Completed
+    4 ended, 2 in progress  ★ 0.91 (tune-003)
     loss 0.22  accuracy 0.91
 
 Everything is built of `rich.text.Text`, never of markup, and everything runs on the pump's thread.
@@ -17,10 +18,11 @@ from rich.console import Console, Group
 from rich.live import Live as RichLive
 from rich.text import Text
 
-from runner.events import Event, Finished, Launched, LogLine, LogSummary, Metric, Status
+from runner.events import Event, Finished, Launched, LogLine, LogSummary, Metric, Status, Trial
 from runner.sinks import words
 from runner.sinks.narrate import Kind, Line, Narrator, prefix
 from runner.sinks.pump import Out
+from runner.sinks.search import Search
 from runner.sinks.text import lines, one_line
 
 METRICS = 4
@@ -49,6 +51,7 @@ class Footer:
         self._since: float | None = None
         self._status: Status | None = None
         self._metrics: dict[str, float] = {}
+        self._search = Search()
         self._lines = 0
         self._late = 0
 
@@ -62,6 +65,8 @@ class Footer:
             case Metric():
                 self._metrics.pop(event.name, None)
                 self._metrics[event.name] = event.value
+            case Trial():
+                self._search.take(event)
             case Status():
                 self._status = event
             case Launched():
@@ -72,12 +77,12 @@ class Footer:
                 self._status = event.status
 
     def rows(self, now: float) -> list[Text]:
-        """One to three rows, each to be cut at the terminal's width."""
+        """One to four rows, each to be cut at the terminal's width."""
         head = Text.assemble((self._job, "bold"))
         if self._since is not None:
             head.append(f"  {words.duration(max(0, round(now - self._since)))}", "cyan")
         head.append(f"  {words.logs(self._lines, self._late)}", "dim")
-        rows = [head, self._progress(), self._readings()]
+        rows = [head, self._progress(), self._trials(), self._readings()]
         for row in rows:
             row.no_wrap, row.overflow = True, "ellipsis"
         return [row for row in rows if row]
@@ -94,6 +99,14 @@ class Footer:
             if number == reached:
                 glyph, style = "●", "bold cyan"
             row.append("  " * bool(number)).append(f"{glyph} {one_line(stage)}", style)
+        return row
+
+    def _trials(self) -> Text:
+        row = Text()
+        if self._search.trials:
+            row.append(self._search.counts(), "cyan")
+        if leading := self._search.leading():
+            row.append(f"  ★ {leading}", "bold yellow")
         return row
 
     def _readings(self) -> Text:
@@ -129,6 +142,7 @@ class Live:
     def __init__(self, out: Out, *, color: bool | None, clock: Callable[[], float]) -> None:
         """`color`: None leaves it to `NO_COLOR`."""
         self._out = out
+        self._clock = clock
         self._console = _Terminal(
             file=cast("IO[str]", out),
             force_terminal=True,  # as found out; rich would ask FORCE_COLOR and TTY_COMPATIBLE instead
@@ -164,6 +178,9 @@ class Live:
         for now, event in batch:
             told += self._narrator.tell(event, now)
             self._footer.take(event, now)
+        self._print(told)
+
+    def _print(self, told: Sequence[Line]) -> None:
         if told:
             # soft_wrap: the terminal breaks long lines, so that they stay one line when copied.
             self._console.print(Text("\n").join(map(self._styled, told)), soft_wrap=True)
@@ -171,12 +188,14 @@ class Live:
             self._live.refresh()
 
     def tick(self) -> None:
-        """Let the elapsed time go on."""
+        """Let the elapsed time go on; tell what was put off."""
         if self._live.is_started:
-            self._live.refresh()
+            self._print(self._narrator.due(self._clock()) if self._narrator.owes else ())
 
     def close(self) -> None:
-        """Remove the footer: the last lines have said it all."""
+        """Tell the rest of what was put off, and remove the footer: the last lines have said it all."""
+        if self._narrator.owes:
+            self._print(self._narrator.rest(self._clock()))
         self._live.stop()
 
     def _start(self) -> None:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import io
 import os
 import re
 import subprocess
 import sys
+import termios
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TextIO
 
 import pytest
 
-from runner.events import Event, Finished, Launched, LogLine, LogSummary, Metric, Phase, Status
+from runner.events import Event, Finished, Launched, LogLine, LogSummary, Metric, Phase, Status, Trial
 from runner.job import Sink
 from runner.sinks.console import console
 from runner.sinks.console.live import Footer
@@ -196,6 +199,133 @@ async def test_standard_output_is_the_default(capfd: pytest.CaptureFixture[str])
     assert "14:02:07 | hello\n" in capfd.readouterr().out
 
 
+async def test_a_count_that_was_put_off_is_told_in_silence(pipe: tuple[int, TextIO]) -> None:
+    fd, stream = pipe
+    now = T
+    sink = console(stream, clock=lambda: now)
+    for count in ("1 completed", "2 completed"):
+        await sink.write(Status(Phase.RUNNING, "InProgress", message=count))
+    now += 60
+    shown = b""
+    while b"14:03:07" not in shown:
+        shown += await asyncio.to_thread(os.read, fd, 4096)
+    await sink.write(Status(Phase.RUNNING, "InProgress", message="3 completed"))
+    await sink.close()
+    shown += await asyncio.to_thread(os.read, fd, 4096)
+    assert [line[8:] for line in shown.decode().splitlines()[1:]] == [
+        " ● InProgress: 1 completed",
+        " ● InProgress: 2 completed",
+        " ● InProgress: 3 completed",
+    ]
+
+
+# --- several jobs side by side
+
+
+async def labelled(stream: TextIO, label: str, *events: Event, color: bool | None = None) -> None:
+    sink = console(stream, clock=lambda: T, label=label, color=color)
+    for event in events:
+        await sink.write(event)
+    await sink.close()
+
+
+async def test_every_line_names_its_job(pipe: tuple[int, TextIO]) -> None:
+    fd, stream = pipe
+    reader = Reader(fd)
+    wide = console(stream, clock=lambda: T, label="deploy")
+    failed = Finished(Status(Phase.FAILED, reason="x"), 1, 1)
+    await labelled(stream, "up", JOB[0], LogLine("14:02:07 deploy | mine", "s"), failed, color=True)
+    await wide.write(LogLine("hello", late=True))
+    await wide.close()
+    stream.close()
+    assert reader.text() == (
+        "14:02:07 up     · 2026-11-21 UTC\n"
+        "14:02:07 up     → job-1 created (aws.sagemaker.train)\n"
+        "14:02:07 up     · console: https://x\n"
+        "14:02:07 up     | 14:02:07 deploy | mine\n"
+        "14:02:07 up     ✗ last 1 log line:\n"
+        "         up     | 14:02:07 deploy | mine\n"
+        "14:02:07 up     ✗ Failed after 1s; 1 log line\n"
+        "14:02:07 up     · reason: x\n"
+        "14:02:07 deploy · 2026-11-21 UTC\n"
+        "14:02:07 deploy |(late)| hello\n"
+    )
+
+
+async def test_a_label_is_one_word_and_a_long_one_widens_no_column(pipe: tuple[int, TextIO]) -> None:
+    fd, stream = pipe
+    reader = Reader(fd)
+    long = console(stream, clock=lambda: T, label="x" * 60)
+    await labelled(stream, "a b | \x1b[2J", LogLine("hello"))
+    await long.close()
+    stream.close()
+    assert reader.text().splitlines()[-1] == r"14:02:07 a\x20b\x20\x7c\x20\x1b[2J | hello"
+
+
+async def test_lines_of_many_jobs_do_not_run_into_each_other(pipe: tuple[int, TextIO]) -> None:
+    fd, stream = pipe
+    reader = Reader(fd)
+    text = "x" * 9_000  # More than a pipe takes at one stroke.
+    lines = [LogLine(f"{number} {text}") for number in range(40)]
+    await asyncio.gather(*(labelled(stream, label, *lines) for label in "abcd"))
+    stream.close()
+    shown = reader.text().splitlines()
+    for label in "abcd":
+        ours = [line for line in shown if line[9] == label and line[11] == "|"]
+        assert ours == [f"14:02:07 {label} | {number} {text}" for number in range(40)]
+    assert len(shown) == 4 * 41
+
+
+async def test_a_job_that_waits_for_its_turn_is_not_given_up(pipe: tuple[int, TextIO]) -> None:
+    """A slow reader takes longer for one job's lines than anything may stand still."""
+    fd, stream = pipe
+    first = console(stream, clock=lambda: T, label="a")
+    await first.write(LogLine("x" * 2**18))
+    await until_full(fd)
+    second = asyncio.create_task(labelled(stream, "b", LogLine("at last")))
+    shown = b""
+    for _ in range(6):
+        shown += await asyncio.to_thread(read_slowly, fd, 2**13)
+    assert not second.done()
+    reader = Reader(fd)
+    await second
+    await first.close()
+    stream.close()
+    assert "b | at last\n" in shown.decode() + reader.text()
+
+
+async def until_full(fd: int) -> None:
+    """Return when the pipe is full, or nearly."""
+    while int.from_bytes(fcntl.ioctl(fd, termios.FIONREAD, bytes(4)), sys.byteorder) < 2**16 - 4096:
+        await asyncio.to_thread(time.sleep, 0.01)  # There is no event for it.
+
+
+def read_slowly(fd: int, count: int) -> bytes:
+    time.sleep(0.5)
+    return os.read(fd, count)
+
+
+async def test_a_job_can_join_while_the_reader_is_stalled(pipe: tuple[int, TextIO]) -> None:
+    fd, stream = pipe
+    first = console(stream, label="a")
+    await first.write(LogLine("x" * 2**18))
+    await until_full(fd)
+    second = console(stream, label="b")
+    await second.write(LogLine("x"))
+    reader = Reader(fd)
+    await first.close()
+    await second.close()
+    stream.close()
+    assert reader.text().endswith(" b | x\n")
+
+
+async def test_streams_without_a_descriptor_take_labels_too() -> None:
+    one, other = io.StringIO(), io.StringIO()
+    await labelled(one, "longer", LogLine("x"))
+    await labelled(other, "a", LogLine("x"))
+    assert other.getvalue().splitlines()[-1] == "14:02:07 a | x"
+
+
 # --- a terminal
 
 
@@ -236,6 +366,26 @@ async def test_a_terminal_gets_colour_a_footer_and_its_cursor_back(terminal: tup
     assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")
     # The footer is wiped: what follows its last row is the way back up over it.
     assert re.search(r"(\x1b\[1A\x1b\[2K)+$", shown)
+
+
+async def test_jobs_side_by_side_have_colours_of_their_own_and_no_footer(
+    terminal: tuple[int, TextIO],
+) -> None:
+    ours, stream = terminal
+    reader = Reader(ours)
+    for label in ("a", "b"):
+        keeper = console(
+            stream, label=label
+        )  # The stream's memory lasts as long as there is a console on it.
+        await labelled(stream, label, LogLine("\x1b[31mred"))
+        if label == "b":
+            await labelled(stream, "b", LogLine("grey"), color=False)
+        await keeper.close()
+    stream.close()
+    shown = reader.text().splitlines()
+    assert shown[1] == "\x1b[36m14:02:07 a |\x1b[0m red"
+    assert {line for line in shown if line.endswith("grey")} == {"14:02:07 b | grey"}
+    assert "\x1b[?25" not in "".join(shown)
 
 
 async def test_a_readings_line_is_left_to_the_footer(terminal: tuple[int, TextIO]) -> None:
@@ -307,6 +457,20 @@ def test_the_footer() -> None:
         r"● Stopping / Other\x1b: soon"
     )
     assert rows(JOB[0], LogSummary(7, 1), JOB[-1])[0] == "job-1  0s  7 log lines, 1 late"
+
+
+def test_the_footer_of_a_search() -> None:
+    trials = [
+        Trial("t-1", Phase.SUCCEEDED, {}, 0.5, best=True),
+        Trial("t-2", Phase.FAILED),
+        Trial("t-3", Phase.SUCCEEDED, {}, 0.91, best=True),
+        Trial("t-4", Phase.RUNNING),
+    ]
+    counts = Status(Phase.RUNNING, "InProgress", message="2 completed, 1 in progress of 10")
+    assert rows(JOB[0], counts, *trials)[1:] == [
+        "● InProgress: 2 completed, 1 in progress of 10",
+        "3 ended, 1 of them without success, 1 in progress  ★ 0.91 (t-3)",
+    ]
 
 
 # --- the end of the process

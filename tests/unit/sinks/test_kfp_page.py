@@ -14,11 +14,13 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from runner.events import Event, Finished, Launched, LogLine, Metric, Phase, Status, Trial
+from runner.sinks import kfp_page
 from runner.sinks.kfp_page import Page, metric_name
+from runner.sinks.search import Search
 
 T = 1_795_269_727.0  # 2026-11-21 14:02:07 UTC
 NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
-TYPES = {"markdown", "table"}
+TYPES = {"markdown", "table", "web-app"}
 
 texts = st.text(st.characters(), max_size=40)
 floats = st.floats()
@@ -139,19 +141,55 @@ def test_no_table_without_rows() -> None:
     assert [entry["type"] for entry in outputs(Page())] == ["markdown"]
 
 
-def test_trials_have_a_table() -> None:
+def test_a_search_has_a_plot_its_best_parameters_and_a_table() -> None:
     shown = page(
-        Trial("t-1", Phase.SUCCEEDED, {"eta": "0.1"}, 0.9, best=True),
+        Trial("t-1", Phase.SUCCEEDED, {"eta": "0.1"}, 0.8, best=True),
         Trial("t-2", Phase.RUNNING, {"eta": "a,b"}),
+        Trial("t-3", Phase.SUCCEEDED, {"eta": "0.3", "depth\n": "=1"}, 0.9, best=True),
     )
-    assert outputs(shown)[1] == {
+    plot, best, trials = outputs(shown)[1:]
+    assert plot["type"] == "web-app"
+    assert "<svg" in plot["source"]
+    assert best == {
+        "type": "table",
+        "storage": "inline",
+        "format": "csv",
+        "header": ["parameter", "value in the best trial so far"],
+        "source": "eta,0.3\ndepth,=1\n",
+    }
+    assert trials == {
         "type": "table",
         "storage": "inline",
         "format": "csv",
         "header": ["trial", "phase", "objective", "best", "parameters"],
-        "source": 't-1,Succeeded,0.9,yes,eta=0.1\nt-2,Running,,no,"eta=a,b"\n',
+        "source": 't-1,Succeeded,0.8,no,eta=0.1\nt-2,Running,,no,"eta=a,b"\nt-3,Succeeded,0.9,yes,"eta=0.3, depth==1"\n',
     }
-    assert "- trials: 1 of 2 ended, best: t-1\n" in shown.summary(T)
+    assert "- trials: 2 ended, 1 in progress\n- best so far: 0\\.9 (t-3)\n" in shown.summary(T)
+
+
+def test_no_plot_before_a_trial_has_ended_and_no_best_parameters_without_a_best() -> None:
+    shown = page(Trial("t-1", Phase.RUNNING, {"eta": "1"}))
+    assert [entry["type"] for entry in outputs(shown)] == ["markdown", "table"]
+    shown.take(Trial("t-1", Phase.FAILED, {"eta": "1"}), T)
+    assert [entry["type"] for entry in outputs(shown)] == ["markdown", "web-app", "table"]
+
+
+def test_the_plot_is_drawn_anew_for_news_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[int] = []
+
+    def plot(search: Search) -> str:
+        drawn.append(len(search.ended))
+        return "x"
+
+    monkeypatch.setattr(kfp_page, "plot", plot)
+    shown = page(Trial("a", Phase.SUCCEEDED), Trial("b", Phase.SUCCEEDED))
+    for _ in range(3):
+        outputs(shown)
+        shown.take(Status(Phase.RUNNING), T)
+    assert drawn == [2]
+    shown.take(Trial("c", Phase.SUCCEEDED), T)
+    outputs(shown)
+    assert drawn == [2, 3]
 
 
 def test_the_summary_of_a_running_job() -> None:

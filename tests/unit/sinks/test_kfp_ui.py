@@ -54,7 +54,6 @@ def values(path: Path) -> dict[str, float]:
     [
         Launched("job", "c"),
         Status(Phase.RUNNING),
-        Trial("t", Phase.RUNNING),
         Finished(Status(Phase.SUCCEEDED), 1),
     ],
 )
@@ -85,6 +84,19 @@ async def test_metrics_are_written_once_a_second(sink: KfpUi, metrics: Path, clo
     clock.now += 0.1
     await sink.write(LogLine("any event will do"))
     assert values(metrics) == {"loss": 4}
+
+
+async def test_trials_are_written_once_a_second_and_at_the_end(
+    sink: KfpUi, metadata: Path, clock: Clock
+) -> None:
+    for number in range(500):
+        best = number % 7 == 0
+        await sink.write(Trial(f"t-{number}", Phase.SUCCEEDED, {"eta": "1"}, number / 500, best=best))
+        clock.now += 0.01
+    assert sink._version == 5
+    await sink.close()
+    assert sink._version == 6
+    assert "t-499,Succeeded,0.998" in metadata.read_text()
 
 
 async def test_close_writes_what_was_put_off(sink: KfpUi, metrics: Path) -> None:

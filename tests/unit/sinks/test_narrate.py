@@ -21,7 +21,7 @@ from runner.events import (
     Status,
     Trial,
 )
-from runner.sinks.narrate import Kind, Narrator, prefix
+from runner.sinks.narrate import Kind, Line, Narrator, prefix, word
 from runner.sinks.text import lines
 
 T = 1_795_269_727.0  # 2026-11-21 14:02:07 UTC
@@ -78,7 +78,7 @@ def test_streams_are_named_from_the_second_on() -> None:
         "14:02:07 |algo-2| b",
         "14:02:07 |algo-1| c",
         "14:02:07 |algo-1 (late)| d",
-        r"14:02:07 |we\x7cird\x20name| e",
+        r"14:02:07 |we\x7cird name| e",
         "14:02:07 | f",
     ]
     assert told(LogLine("x", late=True)) == ["14:02:07 |(late)| x"]
@@ -100,7 +100,7 @@ def test_the_job_cannot_forge_our_lines() -> None:
 def test_what_is_ours_can_be_told_from_what_is_not(text: str, stream: str, late: bool) -> None:
     shown = told(LogLine("first", "other"), LogLine(text, stream, late=late))[1:]
     for line, original in zip(shown, lines(text), strict=True):
-        parsed = re.fullmatch(r"14:02:07 \|(?:([^| (]*) ?(\(late\))?\|)? (.*)", line)
+        parsed = re.fullmatch(r"14:02:07 \|(?:(?! )([^|(]*?) ?(\(late\))?\|)? (.*)", line)
         assert parsed, line
         assert bool(parsed[2]) == late
         assert parsed[3] == original
@@ -108,7 +108,79 @@ def test_what_is_ours_can_be_told_from_what_is_not(text: str, stream: str, late:
 
 def test_a_stream_cannot_forge_lateness() -> None:
     shown = told(LogLine("x", "a"), LogLine("y", "(late)"), LogLine("z", "a (late)"))
-    assert shown[1:] == [r"14:02:07 |\x28late)| y", r"14:02:07 |a\x20\x28late)| z"]
+    assert shown[1:] == [r"14:02:07 |\x28late)| y", r"14:02:07 |a \x28late)| z"]
+
+
+@pytest.mark.parametrize(
+    ("stream", "label"),
+    [
+        ("007", "007"),
+        ("007 algo-2", "007 algo-2"),
+        (" ", r"\x20"),
+        (" a  b ", r"\x20a\x20\x20b\x20"),
+        ("\u3000", r"\u3000"),
+        ("a\tb|c", r"a\x09b\x7cc"),
+    ],
+)
+def test_a_stream_names_itself_but_cannot_pass_for_none(stream: str, label: str) -> None:
+    assert told(LogLine("", "other"), LogLine("x", stream))[1:] == [f"14:02:07 |{label}| x"]
+
+
+def test_a_search_names_streams_from_the_first_line_on() -> None:
+    shown = told(
+        Trial("tune-007", Phase.RUNNING),
+        LogLine("a", "007"),
+        LogLine("b", "007"),
+        Metric("m", 1, stream="007"),
+    )
+    assert shown[1:] == ["14:02:07 |007| a", "14:02:07 |007| b", "14:02:07 = m = 1 (007)"]
+
+
+def test_a_job_among_others_is_named_where_no_text_can_be() -> None:
+    line = Narrator().tell(LogLine("14:02:07 warm | x", "a"), T)[-1]
+    assert prefix(line, job="cold ") == "14:02:07 cold  |"
+    tail = Narrator().tell(Finished(Status(Phase.FAILED), 1), T)
+    assert prefix(tail[-1], job="cold ") == "14:02:07 cold  ✗"
+    assert prefix(Line(T, Kind.TAIL, "x"), job="cold ") == "         cold  |"
+    assert prefix(Line(T, Kind.TAIL, "x")) == "         |"
+
+
+@pytest.mark.parametrize(
+    ("name", "one"),
+    [("cold", "cold"), ("a b|c", r"a\x20b\x7cc"), ("a\n\x1b[2J", r"a\x20\x1b[2J"), ("\u2003", r"\u2003")],
+)
+def test_the_name_of_a_job_is_one_word(name: str, one: str) -> None:
+    assert word(name) == one
+
+
+def counted(*moments: tuple[float, str]) -> list[str]:
+    return told(*[(at, Status(Phase.RUNNING, "InProgress", message=message)) for at, message in moments])
+
+
+def test_counters_do_not_flood() -> None:
+    assert counted(*[(second / 10, f"{second} completed") for second in range(101)]) == [
+        "14:02:07 ● InProgress: 0 completed",
+        "14:02:12 ● InProgress: 50 completed",
+        "14:02:17 ● InProgress: 100 completed",
+    ]
+    assert counted((0, "a"), (1, "b"), (2, "a")) == ["14:02:07 ● InProgress: a"]
+    assert len(counted((0, "a"), (-3600, "b"))) == 2
+
+
+def test_the_last_count_is_always_told() -> None:
+    one, two = (Status(Phase.RUNNING, "InProgress", message=f"{n} completed") for n in (1, 2))
+    now = [f"14:02:07 ● InProgress: {n} completed" for n in (1, 2)]
+    done = Status(Phase.SUCCEEDED, "Completed")
+    assert told(one, two, done) == [*now, "14:02:07 ● Completed"]
+    assert told(one, two, Finished(done, 1))[:2] == now
+    assert told(one, two, (6, LogLine("x")))[1:] == ["14:02:13 ● InProgress: 2 completed", "14:02:13 | x"]
+    narrator = Narrator()
+    told(one, two, narrator=narrator)
+    owed = [narrator.owes]
+    assert narrator.due(T + 4.9) == []
+    assert [line.text for line in narrator.due(T + 5)] == ["InProgress: 2 completed"]
+    assert [*owed, narrator.owes] == [True, False]
+    assert narrator.due(T + 60) == narrator.rest(T + 60) == []
 
 
 def test_metrics_do_not_double_a_chatty_log() -> None:
@@ -185,6 +257,20 @@ def test_trials() -> None:
         "14:02:07 ★ t-1 Succeeded: objective 0.9, the best so far",
         "14:02:07 ▸ t-2 Failed",
         "14:02:07 ★ t-1 Succeeded: objective 0.9, the best so far",
+    ]
+
+
+def test_who_was_the_best_before_is_told_again_only_if_it_leads_again() -> None:
+    a, b = (
+        Trial(name, Phase.SUCCEEDED, objective=value, best=True) for name, value in (("a", 1.0), ("b", 2.0))
+    )
+    shown = told(a, a, b, b, Trial("c", Phase.PENDING), Trial("c", Phase.STOPPED, {"eta": "1"}), a)
+    assert shown == [
+        "14:02:07 ★ a Succeeded: objective 1, the best so far",
+        "14:02:07 ★ b Succeeded: objective 2, the best so far",
+        "14:02:07 ▸ c started",
+        "14:02:07 ▸ c Stopped; eta=1",
+        "14:02:07 ★ a Succeeded: objective 1, the best so far",
     ]
 
 

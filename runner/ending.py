@@ -1,0 +1,47 @@
+"""How a job's end is told, alike for a step and for several jobs in one process: its outputs, or why there are none."""
+
+from __future__ import annotations
+
+from runner.errors import Interrupted, JobFailed, RunnerError, ServiceError, StopFailed, TimeLimitReached
+from runner.events import Phase, Status
+from runner.inputs import Outputs
+from runner.job import Job
+from runner.retry import retrying
+from runner.signals import Reason, Stopping
+from runner.sinks.text import one_line
+
+OUTPUT_PATIENCE = 120.0
+"""Seconds for which an ended job's outputs are asked for again when the service fails."""
+
+
+async def outputs_of(job: Job) -> Outputs:
+    """Read the outputs of a job that succeeded. Raises `ServiceError`."""
+    async for attempt in retrying(lambda _: OUTPUT_PATIENCE):
+        with attempt:
+            outputs = await job.outputs()
+    return outputs
+
+
+def require_success(name: str, status: Status) -> None:
+    """Raise `JobFailed`, which says why, unless the job succeeded."""
+    if status.phase is Phase.SUCCEEDED:
+        return
+    if status.phase is Phase.STOPPED and not status.reason:
+        raise JobFailed(f"{name} was stopped by somebody else")
+    ended = "was stopped" if status.phase is Phase.STOPPED else "failed"
+    # In one line: it is the job's own text, and must not be able to write a last word of its own.
+    reason = one_line(status.reason) or "the service gave no reason"
+    raise JobFailed(f"{name} {ended}: {reason}" + (f" — {status.hint}" if status.hint else ""))
+
+
+def interrupted(reason: Reason, outcome: str) -> RunnerError:
+    """Return the error that tells why everything ended, and what became of the jobs."""
+    text = f"{reason.text}; {outcome}"
+    return TimeLimitReached(text) if reason is Reason.TIME_LIMIT else Interrupted(reason.value, text)
+
+
+def refused(stopping: Stopping, error: BaseException) -> ServiceError | None:
+    """Return an error with what became of the job, if it is a refusal in mid-watch: the error itself does not tell."""
+    if stopping.launched and isinstance(error, ServiceError) and not isinstance(error, StopFailed):
+        return ServiceError(f"{error}; {stopping.outcome}")
+    return None
