@@ -27,6 +27,7 @@ A component is named by its id, such as aws.sagemaker.train; `kfp-runner compone
   kfp-runner run aws.sagemaker.train --region eu-west-1 --role arn:... --channels '[...]' ...
   kfp-runner run aws.sagemaker.train --local -f inputs.yaml     on the embedded cloud, no account needed
   kfp-runner watch aws.sagemaker.train NAME --region eu-west-1  follow a job that already runs
+  kfp-runner stop --run-id ID --region eu-west-1                stop what a pipeline run left running
 
 Exit codes: 0 success · 1 the job failed or was stopped · 2 wrong input, nothing was sent · 3 the service refused or
 can't be reached · 128+n ended by signal n. The last line on standard error is the reason.
@@ -40,7 +41,7 @@ class Command(NamedTuple):
     summary: str
 
 
-_SENDING = frozenset({"run", "watch"})
+_SENDING = frozenset({"run", "watch", "stop"})
 """Commands that send something."""
 
 
@@ -215,7 +216,7 @@ def _compile(argv: Sequence[str]) -> int:
     return 1 if stale else 0
 
 
-# ── run, watch ──────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── run, watch, stop ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _run(argv: Sequence[str]) -> int:
@@ -230,6 +231,13 @@ def _watch(argv: Sequence[str]) -> int:
         from runner.commands import watch_command
 
         return watch_command(argv)
+
+
+def _stop(argv: Sequence[str]) -> int:
+    with _quick_start():
+        from runner.commands import stop_command
+
+        return stop_command(argv)
 
 
 @contextmanager
@@ -279,6 +287,7 @@ def _demo(argv: Sequence[str]) -> int:
 COMMANDS = {
     "run": Command(_run, "run a component: submit its job, stream its logs, wait, write its outputs"),
     "watch": Command(_watch, "attach to a job that runs; leaving lets it go on"),
+    "stop": Command(_stop, "stop what a pipeline run still has running, or jobs by name"),
     "components": Command(_components, "list the components, or show one's arguments"),
     "compile": Command(_compile, "write component.yaml and README.md of components from their specs"),
     "emulate": Command(_emulate, "start an embedded cloud as a server"),

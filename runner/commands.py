@@ -1,4 +1,4 @@
-"""The commands `run` and `watch`: options of ours, then arguments of the component."""
+"""The commands `run`, `watch` and `stop`: options of ours, then arguments of the component."""
 
 from __future__ import annotations
 
@@ -39,6 +39,13 @@ options of run:
 _FLAGS = frozenset({"local", "dry-run", "stop-on-exit", "help", "h"})
 _VALUED = frozenset({"local-image", "local-folder", "inputs", "f", "events", "time-limit", "run-key"})
 _OF_WATCH = frozenset({"events", "time-limit"})
+_OF_STOP = _OF_WATCH
+_USAGE_OF_STOP = """\
+usage: kfp-runner stop [COMPONENT] [--dry-run] [--events FILE] [--time-limit S] --ARGUMENT VALUE ...
+
+Stops what still runs of a pipeline run, or jobs by name. --dry-run tells what would be stopped, and stops nothing.
+COMPONENT is only needed where several components stop jobs.
+"""
 _RUN_KEY = re.compile(r"[\w .:/=+@-]{0,200}")
 """What the value of a tag may hold, at AWS and elsewhere."""
 
@@ -86,16 +93,28 @@ class _Given:
 
 def component_help(name: str, component: Component) -> str:
     """Return a component's arguments as help text."""
-    lines = [f"{component.name} ({name})", "", component.summary, "", "inputs:"]
+    lines = [
+        f"{component.name} ({name})",
+        "",
+        component.summary,
+        "",
+        *_inputs_help(component),
+        "",
+        "outputs:",
+    ]
+    outputs = (*spec.arguments(component.outputs), *spec.UI_OUTPUTS)
+    lines += [f"  --{a.path_argument} FILE\n  {'':27} {a.description}" for a in outputs]
+    return "\n".join([*lines, "", _OPTIONS])
+
+
+def _inputs_help(component: Component) -> list[str]:
+    lines = ["inputs:"]
     for a in spec.arguments(component.inputs):
         note = "required" if a.required else f"default {a.default}" if a.default else "optional"
         lines.append(f"  --{a.name:25} {a.kfp_type}, {note}\n  {'':27} {a.description}")
         if a.choices:
             lines.append(f"  {'':27} one of: {', '.join(a.choices)}")
-    lines += ["", "outputs:"]
-    for a in (*spec.arguments(component.outputs), *spec.UI_OUTPUTS):
-        lines.append(f"  --{a.path_argument} FILE\n  {'':27} {a.description}")
-    return "\n".join([*lines, "", _OPTIONS])
+    return lines
 
 
 def run_command(argv: Sequence[str]) -> int:
@@ -164,6 +183,44 @@ def watch_command(argv: Sequence[str]) -> int:
     return 0
 
 
+def stop_command(argv: Sequence[str]) -> int:
+    """Stop what a pipeline run, or a list of names, still has running."""
+    named = bool(argv) and not argv[0].startswith("-")
+    name, rest = _stopper(argv[0] if named else ""), argv[named:]
+    component = catalog.load(name)
+    flags = frozenset({"dry-run", "help", "h"})
+    given = _sorted(rest, spec.names(component), flags, _OF_STOP)
+    if given.flags & {"help", "h"} or not argv:
+        print("\n".join([_USAGE_OF_STOP, *_inputs_help(component)]))
+        if argv:
+            return 0
+    if "dry-run" in given.flags:
+        given.component.append(("dry_run", "True"))
+    call = spec.parse(component, given.component, (flags | _OF_STOP) - {"h"})
+    identity = Identity.of_environment(name, os.environ)
+    component.request(call.inputs, identity)  # Bad input is told before anything is started.
+    from runner.step import Options, run_step
+
+    # Nobody reads files of a command of a person's, unless they were asked for.
+    asked = {argument for argument, _ in given.component}
+    files = {output: path for output, path in call.outputs.items() if f"{output}_output_path" in asked}
+    check_paths({**files, **call.ui})
+    if given.events:
+        check_path(given.events)
+    options = Options(given.events, given.time_limit, outputs=files, ui=call.ui, warnings=call.warnings)
+    loop.run(run_step(component, _collecting(component.connect(call.inputs, identity)), options))
+    return 0
+
+
+def _stopper(wanted: str) -> str:
+    """Return the id of the component that stops jobs: its last word is `stop`."""
+    known = [each for each in catalog.ids() if each.rpartition(".")[2] == "stop"]
+    if wanted in known or (not wanted and len(known) == 1):
+        return wanted or known[0]
+    what = f"COMPONENT is {wanted!r}, which does not stop jobs" if wanted else "COMPONENT is missing"
+    raise InputError(f"{what}; there are: {', '.join(known)}")
+
+
 def _job_name(argv: Sequence[str]) -> tuple[str, Sequence[str]]:
     """Return the one word that belongs to no option, blank if there is none, and all others."""
     at = 0
@@ -219,13 +276,16 @@ def _file(given: _Given, component: Component) -> dict[str, object]:
         ) from error
     if not isinstance(content, dict):
         raise InputError(f"--inputs: {name} does not hold a mapping of arguments to values")
+    known = spec.names(component)
     canonical = {alias: a.name for a in spec.arguments(component.inputs) for alias in a.aliases}
     on_command_line = {canonical.get(k, k) for k, _ in given.component}
-    return {
-        str(k): v
-        for k, v in content.items()
-        if canonical.get(str(k), str(k)) not in on_command_line and v is not None
-    }
+
+    def argument(key: object) -> str:
+        # An option's own name is none of the component's arguments, whatever the dashes: it is told as unknown.
+        name = str(key) if str(key) in _FLAGS | _VALUED else spec.spelled(str(key), known)
+        return canonical.get(name, name)
+
+    return {str(k): v for k, v in content.items() if argument(k) not in on_command_line and v is not None}
 
 
 def _run_key(given: _Given) -> dict[str, str]:

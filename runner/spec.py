@@ -1,7 +1,8 @@
 """A component's inputs and outputs, read from its models: its arguments, and argv or a mapping → checked inputs.
 
 Arguments are taken exactly as the predecessor's component.yaml passes them: `--name value` for every input, blank for
-none, and `--<output>_output_path PATH` for every output.
+none, and `--<output>_output_path PATH` for every output. Dashes may stand for underscores (`--job-name`), on the command
+line and in an inputs file, unless an option of ours is spelled just so.
 """
 
 from __future__ import annotations
@@ -116,13 +117,14 @@ def pairs(
     argv: Sequence[str], names: AbstractSet[str], flags: AbstractSet[str] = frozenset()
 ) -> Iterable[tuple[str, str]]:
     """Iterate over `--name value` and `--name=value`; `flags` take no value. `names` are all that are known."""
-    tokens = iter(argv)
+    every, tokens = names | flags, iter(argv)
     for token in tokens:
         if not token.startswith("-"):
             raise InputError(
                 f"{_shown(token)} stands where an argument's name was expected; write --name value"
             )
         name, equals, value = token.lstrip("-").partition("=")
+        name = spelled(name, every)
         if name in flags:
             if equals:
                 raise InputError(
@@ -133,12 +135,18 @@ def pairs(
         if not equals:
             following = next(tokens, None)
             if following is None or (
-                following.startswith("--") and following[2:].partition("=")[0] in names | flags
+                following.startswith("--") and spelled(following[2:].partition("=")[0], every) in every
             ):
                 blank = f"--{name} is given without a value; to leave it blank write --{name} ''"
-                raise InputError(blank if name in names else _unknown(name, names | flags))
+                raise InputError(blank if name in names else _unknown(name, every))
             value = following
         yield name, value
+
+
+def spelled(name: str, known: AbstractSet[str]) -> str:
+    """Return a name as it is known: to the letter, else with underscores for its dashes, else as it was given."""
+    underscored = name.replace("-", "_")
+    return underscored if name not in known and underscored in known else name
 
 
 def names(component: Component) -> set[str]:
@@ -161,7 +169,11 @@ def parse(
     values: dict[str, object] = {}
     wrong: list[str] = []
     warnings: list[str] = []
-    for name, value in given:
+    for as_given, value in given:
+        if as_given in options and as_given not in canonical:
+            wrong.append(f"--{as_given} is an option of the command line, not an argument of the component")
+            continue
+        name = spelled(as_given, canonical.keys() | paths.keys())
         if name not in canonical and name not in paths:
             wrong.append(_unknown(name, canonical.keys() | paths.keys() | options))
             continue
@@ -183,8 +195,9 @@ def checked(
     model: type[Inputs], given: Iterable[tuple[str, object]], options: AbstractSet[str] = frozenset()
 ) -> Inputs:
     """Return inputs of a model that was given nothing but its own arguments. Raises `InputError`, as `parse` does."""
-    known, values = arguments(model), dict(given)
+    known = arguments(model)
     names = {a.name for a in known}
+    values = {spelled(name, names): value for name, value in given}
     wrong = [_unknown(name, names | options) for name in values if name not in names]
     return _check(model, known, {k: v for k, v in values.items() if k in names}, wrong)
 
@@ -234,8 +247,10 @@ _ACCEPTED = {
 
 
 def _unknown(name: str, known: AbstractSet[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"--{name} is unknown" + (f"; did you mean --{near[0]}?" if near else "")
+    # A dash for an underscore is no mistake, so it counts for none; of two that differ by it alone, the like one wins.
+    alike = {k.replace("-", "_"): k for k in sorted(known, key=lambda k: ("-" in k) == ("-" in name))}
+    near = difflib.get_close_matches(name.replace("-", "_"), alike, n=1)
+    return f"--{name} is unknown" + (f"; did you mean --{alike[near[0]]}?" if near else "")
 
 
 def _shown(value: object) -> str:

@@ -170,7 +170,18 @@ _REFUSALS: tuple[tuple[type[ServiceError], frozenset[str], str], ...] = (
         frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "NotAuthorized"}),
         "grant the action to the role that this step runs as",
     ),
-    (Unsupported, frozenset({"UnknownOperationException", "InvalidAction", "UnsupportedOperation"}), ""),
+    (
+        Unsupported,
+        frozenset(
+            {
+                "UnknownOperationException",
+                "InvalidAction",
+                "UnsupportedOperation",
+                "NotImplementedByEmbeddedCloud",
+            }
+        ),
+        "",
+    ),
     (
         ServiceError,
         frozenset(

@@ -360,3 +360,78 @@ def test_the_real_components_old_name() -> None:
     call = spec.parse(catalog.load(TRAIN), {**REQUIRED, "put_mode": "Pipe"}.items())
     assert call.inputs.training_input_mode == "Pipe"  # type: ignore[attr-defined]
     assert call.warnings == ("--put_mode is an old name of --training_input_mode; taken as that",)
+
+
+# ── dashes for underscores ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+class DashedInputs(Inputs):
+    job_name: str = arg("Name of the job.", "")
+    time_limit: int = arg("Hours that it may take.", 1)
+    max_run_time: int = arg("Seconds.", 1, aliases=("run_limit",))
+
+
+DASHED = component_of(DashedInputs)
+DASHED_NAMES = spec.names(DASHED)
+OPTIONS = frozenset({"time-limit", "run-key"})
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        (["--job-name", "a"], [("job_name", "a")]),
+        (["--job-name=a-b_c"], [("job_name", "a-b_c")]),
+        (["--job_name", "a"], [("job_name", "a")]),
+        (["--time_limit", "3"], [("time_limit", "3")]),
+        (["--time-limit", "3"], [("time-limit", "3")]),
+        (["--made-output-path", "x"], [("made_output_path", "x")]),
+        (["--job-name", "--not-a-name"], [("job_name", "--not-a-name")]),
+        (["--no-such", "a"], [("no-such", "a")]),
+    ],
+)
+def test_dashes_stand_for_underscores_unless_an_option_is_spelled_so(
+    argv: list[str], expected: list[tuple[str, str]]
+) -> None:
+    assert list(spec.pairs(argv, DASHED_NAMES | OPTIONS)) == expected
+
+
+@pytest.mark.parametrize("following", ["--max-run-time", "--max-run-time=1", "--max_run_time", "--run-key"])
+def test_a_dashed_name_is_no_value(following: str) -> None:
+    with pytest.raises(InputError, match=r"^--job_name is given without a value; .* write --job_name ''$"):
+        list(spec.pairs(["--job-name", following], DASHED_NAMES | OPTIONS))
+
+
+def test_dashes_are_taken_without_a_warning_and_old_names_with_one() -> None:
+    call = spec.parse(DASHED, [("job-name", "a"), ("max-run-time", "5")])
+    assert (call.inputs, call.warnings) == (DashedInputs(job_name="a", max_run_time=5), ())
+    call = spec.parse(DASHED, [("run-limit", "5"), ("made-output-path", "x")])
+    assert call.warnings == ("--run_limit is an old name of --max_run_time; taken as that",)
+    assert call.outputs["made"] == Path("x")
+    assert spec.checked(DashedInputs, [("job-name", "a")]) == DashedInputs(job_name="a")
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        (
+            [("job-name", "a"), ("job_name", "b")],
+            "--job_name is given twice, as 'a' and 'b'",
+        ),
+        ([("max-run-time", "x")], "--max_run_time is 'x', which is not a whole number"),
+        ([("job-nmae", "a")], "--job-nmae is unknown; did you mean --job_name?"),
+        ([("tiem-limit", "1")], "--tiem-limit is unknown; did you mean --time-limit?"),
+        ([("tiem_limit", "1")], "--tiem_limit is unknown; did you mean --time_limit?"),
+        (
+            [("run-key", "a")],
+            "--run-key is an option of the command line, not an argument of the component",
+        ),
+        (
+            [("time-limit", "1")],
+            "--time-limit is an option of the command line, not an argument of the component",
+        ),
+    ],
+)
+def test_what_is_wrong_is_named_as_it_is_known(given: list[tuple[str, object]], text: str) -> None:
+    with pytest.raises(InputError) as raised:
+        spec.parse(DASHED, given, OPTIONS)
+    assert str(raised.value) == text
