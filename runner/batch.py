@@ -13,19 +13,18 @@ is then `Interrupted`, which names what became of each. For a single job there i
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
-from typing import Final, Self
+from typing import Self
 
 from runner import catalog, spec
 from runner.ending import interrupted, outputs_of, refused, require_success
 from runner.errors import InputError, ServiceError, StopFailed
 from runner.events import Level, Notice
-from runner.identity import Identity
+from runner.identity import RUN_ID, Identity
 from runner.inputs import Inputs, Outputs
 from runner.job import Component, Sink
 from runner.signals import Stopping, stop_signals
@@ -34,9 +33,6 @@ from runner.supervise import launched
 from runner.timing import USUAL, Timing
 
 __all__ = ["Batch", "run"]
-
-_RUN_ID: Final = re.compile(r"[\w .:/=+@-]{0,200}")
-"""What the value of a tag may hold, at AWS and elsewhere."""
 
 _signalled: set[Batch] = set()
 """The batch that has the process's signals, if any."""
@@ -80,7 +76,7 @@ class Batch:
 
         Raises `InputError` for a `run_id` that can't be a tag.
         """
-        if not _RUN_ID.fullmatch(run_id):
+        if not RUN_ID.fullmatch(run_id):
             raise InputError(
                 f"run_id is {run_id[:60]!r}; it may hold up to 200 letters, digits, blanks and any of _.:/=+-@"
             )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import json
 import os
-import re
 import shlex
 import shutil
 from collections.abc import AsyncIterator, Sequence
@@ -17,7 +16,7 @@ from typing import Any
 from runner import catalog, loop, spec
 from runner.embedded import EmbeddedOptions
 from runner.errors import InputError
-from runner.identity import Identity
+from runner.identity import RUN_ID, Identity
 from runner.job import Component, Job
 from runner.sinks.jsonl import check_path
 from runner.sinks.outputs import check_paths
@@ -46,8 +45,6 @@ usage: kfp-runner stop [COMPONENT] [--dry-run] [--events FILE] [--time-limit S] 
 Stops what still runs of a pipeline run, or jobs by name. --dry-run tells what would be stopped, and stops nothing.
 COMPONENT is only needed where several components stop jobs.
 """
-_RUN_KEY = re.compile(r"[\w .:/=+@-]{0,200}")
-"""What the value of a tag may hold, at AWS and elsewhere."""
 
 
 @dataclass
@@ -292,7 +289,7 @@ def _run_key(given: _Given) -> dict[str, str]:
     key = given.values.get("run-key")
     if key is None:
         return {}
-    if not _RUN_KEY.fullmatch(key):
+    if not RUN_ID.fullmatch(key):
         raise InputError(
             f"--run-key is {key[:60]!r}; it may hold up to 200 letters, digits, blanks and any of _.:/=+-@"
         )

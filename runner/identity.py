@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import secrets
 import string
 from collections.abc import Mapping
@@ -20,6 +21,8 @@ from datetime import UTC, datetime
 
 RUN_TAG = "kfp-runner/run"
 """Tag whose value is the pipeline run's id: all jobs of a run can be found, and stopped, by it."""
+RUN_ID = re.compile(r"[\w .:/=+@-]{0,200}")
+"""What a run's id may hold: it becomes the value of a tag, at AWS and elsewhere."""
 OWNER_TAG = "kfp-runner/owner"
 """Tag whose value is the run key: the job belongs to exactly this step of this run."""
 

@@ -78,7 +78,7 @@ def _readme(component_id: str, component: Component) -> Iterator[str]:
     yield "## Inputs\n\n| argument | type | default | accepted | description |\n|---|---|---|---|---|"
     for a in arguments(component.inputs):
         default = "*required*" if a.required else f"`{a.default}`" if a.default else "blank"
-        accepted = ", ".join(f"`{c}`" for c in a.choices)
+        accepted = ", ".join(f"`{c}`" if c else "blank" for c in a.choices)
         old = f" (old name: `{', '.join(a.aliases)}`)" if a.aliases else ""
         yield f"| `{a.name}` | {a.kfp_type} | {default} | {accepted} | {_cell(a.description)}{old} |"
     yield "\n## Outputs\n\n| output | type | description |\n|---|---|---|"

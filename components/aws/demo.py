@@ -1,213 +1,292 @@
-"""The demo: k-means on real handwritten digits, on the embedded AWS, through the component as a pipeline step runs it.
+"""The demo: handwritten digits, from data to an endpoint that reads them, on the embedded AWS.
 
-The step is started as Kubeflow Pipelines would start it: command and arguments are those of component.yaml, with the
-placeholders filled in. What it writes is then used as a next step would use it: the model is downloaded from the address
-in the output file, and scored on digits that it has never seen.
+    split ─► tune ─► train ─► model ─┬─► deploy    ─┬─► predictions
+                                     └─► transform ─┘
+
+The pipeline of `samples/digits_classification`, composed in plain async Python: each step is a call, runs through the same
+code as a step in Kubeflow Pipelines, and hands its outputs on. The batch transform finds the cluster of every training
+image, by which clusters are named after digits; the endpoint then reads digits that it has never seen.
 """
 
 from __future__ import annotations
 
 import asyncio
-import io
 import json
-import signal
-import sys
-import tarfile
 import time
-from collections.abc import Mapping
+from collections.abc import Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
-from runner import catalog, loop
+from runner import loop
+from runner.batch import Batch
 from runner.embedded import embedded
-from runner.errors import Interrupted, JobFailed, RunnerError
+from runner.errors import Interrupted
 from runner.signals import stop_signals
-from runner.spec import arguments, as_text
+from runner.sinks.console import console
+from runner.sinks.jsonl import JsonLines
+from runner.sinks.kfp_ui import KfpUi
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from collections.abc import AsyncIterator
 
-COMPONENT = "aws.sagemaker.train"
-BUCKET = "digits-demo"
+    from runner.job import Sink
+
+DATA, WORK = "s3://kfp-runner-samples/digits", "s3://digits-demo"
 REGION = "us-east-1"
-CLUSTERS = 40
-"""More clusters than digits: people write a digit in several ways."""
-HELD_OUT = 5
-"""Every fifth image is kept for scoring."""
-EVENTS = "events.jsonl"
-GRACE = 30.0
-"""Seconds that the step is given to stop its job and end."""
+ROLE = "arn:aws:iam::123456789012:role/sagemaker-execution"
+WHERE = {"region": REGION, "role": ROLE}
+SPLIT_IMAGE = "kfp-runner-samples/split:1"
+NAME = "digits"
+"""Of the model, and of the endpoint."""
+TRIALS, AT_ONCE = 6, 3
+BATCH_ROWS = 60
+"""Images that the endpoint is asked about at once."""
 
 
 def main(output: Path) -> int:
     """Run the demo; its files go to the folder `output`."""
     began = time.monotonic()
     output.mkdir(parents=True, exist_ok=True)
-    (output / EVENTS).unlink(missing_ok=True)  # Events are appended; a second demo starts over.
     loop.run(_demo(output.resolve()))
     print(f"\ndone in {time.monotonic() - began:.0f} s")
     return 0
 
 
 async def _demo(output: Path) -> None:
+    def sinks(label: str) -> Sequence[Sink]:
+        folder = output / label
+        folder.mkdir(exist_ok=True)
+        events = folder / "events.jsonl"
+        events.unlink(missing_ok=True)  # Events are appended; a second demo starts over.
+        page = KfpUi(folder / "mlpipeline-ui-metadata.json", folder / "mlpipeline-metrics.json")
+        return [console(label=label), page, JsonLines(events)]
+
     with stop_signals() as stopping:
         try:
             print(
                 "starting the embedded AWS on loopback: it runs jobs for real, as processes of this machine"
             )
-            async with embedded("aws") as url:
-                print(f"embedded AWS at {url}")
-                digits = _Digits()
-                await digits.upload()
-                print(f"uploaded {len(digits.train)} images of handwritten digits to s3://{BUCKET}/train/\n")
-                await _step(_inputs(), output)
-                await _score(digits, output)
+            async with embedded("aws") as url, Batch(sinks=sinks, stopping=stopping) as batch:
+                print(f"embedded AWS at {url}\n", flush=True)
+                await _s3_bucket()
+                await _pipeline(batch, output)
         except asyncio.CancelledError:
             if stopping.reason is None:
                 raise
-            raise Interrupted(
-                stopping.reason.value,
-                f"{stopping.reason.text}; the demo is over, and nothing is left running",
-            ) from None
+            text = (
+                f"{stopping.reason.text}; {stopping.outcome}; the demo is over, and nothing is left running"
+            )
+            raise Interrupted(stopping.reason.value, text) from None
 
 
-def _inputs() -> dict[str, Any]:
-    """Return what a pipeline author would write."""
+async def _pipeline(batch: Batch, output: Path) -> None:
+    """Every step, in the order of what it needs."""
+    await batch.run("aws.sagemaker.process", "split", **_split())
+    tuned: Any = await batch.run("aws.sagemaker.hyperparameter_tuning", "tune", **_tuning())
+    trained: Any = await batch.run(
+        "aws.sagemaker.train",
+        "train",
+        **WHERE,
+        image=tuned.training_image,
+        hyperparameters=tuned.best_hyperparameters,
+        channels=[_channel("train")],
+        model_artifact_path=f"{WORK}/model",
+    )
+    model: Any = await batch.run(
+        "aws.sagemaker.model",
+        "model",
+        **WHERE,
+        model_name=NAME,
+        image=trained.training_image,
+        model_artifact_url=trained.model_artifact_url,
+    )
+    async with asyncio.TaskGroup() as group:
+        transform = _transform(model.model_name)
+        group.create_task(batch.run("aws.sagemaker.batch_transform", "transform", **transform))
+        deploy = {"region": REGION, "endpoint_name": NAME, "model_name_1": model.model_name}
+        group.create_task(batch.run("aws.sagemaker.deploy", "deploy", **deploy))
+    async with _torn_down():
+        await _score()
+    _told(output, tuned)
+
+
+# ── what a pipeline author would write ──────────────────────────────────────────────────────────────────────────────
+
+
+def _split() -> dict[str, Any]:
+    parts = ("train", "test", "train-labels", "test-labels")
+    base = "/opt/ml/processing"
     return {
-        "region": REGION,
-        "role": "arn:aws:iam::123456789012:role/sagemaker-execution",
-        "algorithm_name": "k-means",
-        "hyperparameters": {
-            "k": str(CLUSTERS),
-            "feature_dim": "64",
-            "epochs": "25",
-            "mini_batch_size": "500",
-            "local_lloyd_num_trials": "60",
-        },
-        "channels": [
+        **WHERE,
+        "image": SPLIT_IMAGE,
+        "container_arguments": ["--test-share", "0.2", "--labels"],
+        "input_config": [
             {
-                "ChannelName": "train",
-                "ContentType": "text/csv;label_size=0",
-                "DataSource": {
-                    "S3DataSource": {
-                        "S3DataType": "S3Prefix",
-                        "S3Uri": f"s3://{BUCKET}/train/",
-                        "S3DataDistributionType": "FullyReplicated",
-                    }
+                "InputName": name,
+                "S3Input": {
+                    "S3Uri": f"{DATA}/{prefix}/",
+                    "LocalPath": f"{base}/input/{name}",
+                    "S3DataType": "S3Prefix",
+                    "S3InputMode": "File",
                 },
             }
+            for name, prefix in (("data", "all"), ("labels", "all-labels"))
         ],
-        "model_artifact_path": f"s3://{BUCKET}/output",
+        "output_config": [
+            {
+                "OutputName": part,
+                "S3Output": {
+                    "S3Uri": f"{WORK}/split/{part}",
+                    "LocalPath": f"{base}/{part}",
+                    "S3UploadMode": "EndOfJob",
+                },
+            }
+            for part in parts
+        ],
     }
 
 
-async def _step(inputs: Mapping[str, Any], output: Path) -> None:
-    """Run the component as its component.yaml says, and hand a signal on to it."""
-    command = _command(inputs, output)
-    print("$ " + " ".join(command[:5]) + " …\n", flush=True)
-    # A group of its own: a Ctrl-C in the terminal reaches the step once, through us, and not twice.
-    process = await asyncio.create_subprocess_exec(sys.executable, *command[1:], start_new_session=True)
-    try:
-        code = await process.wait()
-    except asyncio.CancelledError:
-        process.send_signal(signal.SIGINT)
-        await asyncio.wait({asyncio.ensure_future(process.wait())}, timeout=GRACE)
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-        raise
-    if code:
-        raise JobFailed(f"the training step ended with exit code {code}")
+def _tuning() -> dict[str, Any]:
+    return {
+        **WHERE,
+        "algorithm_name": "k-means",
+        "metric_name": "test:msd",
+        "metric_type": "Minimize",
+        # More clusters than digits: people write a digit in several ways.
+        "static_parameters": {"k": "40", "feature_dim": "64", "epochs": "3"},
+        "integer_parameters": [
+            {"Name": "mini_batch_size", "MinValue": "100", "MaxValue": "1000"},
+            {"Name": "extra_center_factor", "MinValue": "2", "MaxValue": "6"},
+        ],
+        "categorical_parameters": [{"Name": "init_method", "Values": ["random", "kmeans++"]}],
+        # The algorithm's objective needs a test channel; the held-out images are kept for the endpoint.
+        "channels": [_channel("train"), {**_channel("train"), "ChannelName": "test"}],
+        "output_location": f"{WORK}/tuning",
+        "max_num_jobs": TRIALS,
+        "max_parallel_jobs": AT_ONCE,
+    }
 
 
-def _command(inputs: Mapping[str, Any], output: Path) -> list[str]:
-    """Fill in component.yaml's placeholders, as a pipeline's back end does."""
-    document = yaml.safe_load(
-        (catalog.folder().joinpath(*COMPONENT.split(".")) / "component.yaml").read_text()
-    )
-    container = document["implementation"]["container"]
-    defaults = {a.name: a.default for a in arguments(catalog.load(COMPONENT).inputs)}
-
-    def filled(part: str | Mapping[str, str]) -> str:
-        if isinstance(part, str):
-            return part
-        if "inputValue" in part:
-            return as_text(inputs.get(part["inputValue"], defaults[part["inputValue"]]))
-        return str(output / part["outputPath"] / "data")
-
-    args = [filled(part) for part in container["args"]]
-    return [*container["command"], *args, "--events", str(output / EVENTS)]
+def _channel(name: str) -> dict[str, Any]:
+    source = {"S3DataType": "S3Prefix", "S3Uri": f"{WORK}/split/{name}/"}
+    return {
+        "ChannelName": name,
+        "ContentType": "text/csv;label_size=0",
+        "DataSource": {"S3DataSource": {**source, "S3DataDistributionType": "FullyReplicated"}},
+    }
 
 
-class _Digits:
-    """scikit-learn's bundled images of handwritten digits (8 × 8 pixels), split for training and scoring."""
-
-    def __init__(self) -> None:
-        import numpy as np
-        from sklearn.datasets import load_digits
-
-        images, labels = load_digits(return_X_y=True)
-        held_out = np.arange(len(images)) % HELD_OUT == 0
-        self.train, self.train_labels = images[~held_out], labels[~held_out]
-        self.test, self.test_labels = images[held_out], labels[held_out]
-
-    async def upload(self) -> None:
-        """Put the training images into the embedded S3."""
-        import numpy as np
-
-        text = io.StringIO()
-        np.savetxt(text, self.train, fmt="%d", delimiter=",")
-        async with _s3() as client:
-            await client.create_bucket(Bucket=BUCKET)
-            await client.put_object(Bucket=BUCKET, Key="train/digits.csv", Body=text.getvalue().encode())
-
-    def accuracy(self, centers: NDArray[np.float64]) -> float:
-        """Name each cluster after most of its training images, then read the held-out images by their cluster."""
-        import numpy as np
-        from sklearn.metrics import pairwise_distances_argmin
-
-        cluster = pairwise_distances_argmin(self.train, centers)
-        names = [
-            np.bincount(self.train_labels[cluster == c], minlength=10).argmax() for c in range(len(centers))
-        ]
-        read = np.array(names)[pairwise_distances_argmin(self.test, centers)]
-        return float((read == self.test_labels).mean())
+def _transform(model: str) -> dict[str, Any]:
+    return {
+        "region": REGION,
+        "model_name": model,
+        "input_location": f"{WORK}/split/train/",
+        "content_type": "text/csv",
+        "split_type": "Line",
+        "batch_strategy": "MultiRecord",
+        "accept": "application/jsonlines",
+        "assemble_with": "Line",
+        "output_location": f"{WORK}/batch",
+    }
 
 
-async def _score(digits: _Digits, output: Path) -> None:
+# ── what is done with the endpoint ──────────────────────────────────────────────────────────────────────────────────
+
+
+async def _score() -> None:
+    """Name the clusters after digits, have the endpoint read the held-out images, and print how many it read right."""
     import numpy as np
 
-    address = (output / "model_artifact_url" / "data").read_text()
-    bucket, _, key = address.removeprefix("s3://").partition("/")
-    async with _s3() as client:
-        answer = await client.get_object(Bucket=bucket, Key=key)
-        archive = await answer["Body"].read()
-    with tarfile.open(fileobj=io.BytesIO(archive)) as model:
-        member = model.extractfile("model_algo-1")
-        if member is None:
-            raise RunnerError(f"{address} holds no model_algo-1")
-        centers = np.load(io.BytesIO(member.read()))
-    (output / "model.tar.gz").write_bytes(archive)
-    print(f"\nmodel: {len(centers)} clusters, downloaded from {address}")
-    print(f"accuracy on {len(digits.test)} held-out digits: {digits.accuracy(centers):.1%}")
-    print("\nwhat the step left behind, as the pipeline's next step and its UI would read it:")
-    for name in (
-        "model_artifact_url",
-        "job_name",
-        "training_image",
-        "mlpipeline_ui_metadata",
-        "mlpipeline_metrics",
-    ):
-        print(f"  {name:24} {output / name / 'data'}")
-    print(f"  {'events, as JSON lines':24} {output / 'events.jsonl'}")
-    metrics = json.loads((output / "mlpipeline_metrics" / "data").read_text())["metrics"]
-    print("  metrics:                 " + ", ".join(f"{m['name']}={m['numberValue']:g}" for m in metrics))
+    found = [json.loads(line) for line in (await _texts("batch/")).splitlines()]
+    clusters = np.array([int(row["closest_cluster"]) for row in found])
+    digits = np.array([int(line) for line in (await _texts("split/train-labels/")).split()])
+    names = [np.bincount(digits[clusters == c], minlength=10).argmax() for c in range(clusters.max() + 1)]
+    images = (await _texts("split/test/")).splitlines()
+    wanted = np.array([int(line) for line in (await _texts("split/test-labels/")).split()])
+    began = time.monotonic()
+    read = np.array([names[cluster] for cluster in await _predictions(images)])
+    took = time.monotonic() - began
+    print(f"\nthe endpoint read {len(images)} images in {took:.2f} s; the first of them, and what it says:\n")
+    print(_drawn(images[:6], [str(n) for n in read[:6]]))
+    print(f"\naccuracy on {len(images)} held-out digits: {(read == wanted).mean():.1%}")
 
 
-def _s3() -> Any:  # noqa: ANN401  generated by botocore
+async def _predictions(images: Sequence[str]) -> list[int]:
+    """Each image's cluster, as the endpoint says; it is asked in batches, all at once."""
+    parts = [images[n : n + BATCH_ROWS] for n in range(0, len(images), BATCH_ROWS)]
+    async with _client("sagemaker-runtime") as client, asyncio.TaskGroup() as group:
+
+        async def ask(part: Sequence[str]) -> list[int]:
+            answer = await client.invoke_endpoint(
+                EndpointName=NAME, ContentType="text/csv", Body="\n".join(part).encode()
+            )
+            rows = json.loads(await answer["Body"].read())["predictions"]
+            return [int(row["closest_cluster"]) for row in rows]
+
+        tasks = [group.create_task(ask(part)) for part in parts]
+        await asyncio.wait(tasks)
+    return [cluster for task in tasks for cluster in task.result()]
+
+
+def _drawn(images: Sequence[str], names: Sequence[str]) -> str:
+    """Images of 8 × 8 pixels from 0 to 16, side by side, each above its name."""
+    shades = " ░▒▓█"
+    rows = [[int(pixel) for pixel in image.split(",")] for image in images]
+    lines = [
+        "   ".join("".join(shades[p * 4 // 16] * 2 for p in image[8 * y : 8 * y + 8]) for image in rows)
+        for y in range(8)
+    ]
+    return "\n".join(f"  {line}" for line in [*lines, "   ".join(f"{name:^16}" for name in names)])
+
+
+@asynccontextmanager
+async def _torn_down() -> AsyncIterator[None]:
+    """Delete afterwards what costs money as long as it exists, and what would be in the way next time."""
+    try:
+        yield
+    finally:
+        async with _client("sagemaker") as client:
+            config = (await client.describe_endpoint(EndpointName=NAME))["EndpointConfigName"]
+            await client.delete_endpoint(EndpointName=NAME)
+            await client.delete_endpoint_config(EndpointConfigName=config)
+            await client.delete_model(ModelName=NAME)
+            left = (await client.list_endpoints())["Endpoints"]
+        print(f"\nendpoint, its configuration and the model are deleted; endpoints left: {len(left)}")
+
+
+def _told(output: Path, tuned: Any) -> None:  # noqa: ANN401  outputs of a component
+    """Say what the steps left behind, and put the search's picture where a browser can open it."""
+    print(f"\nbest of {TRIALS} trials: {tuned.best_job_name}, {json.dumps(tuned.best_hyperparameters)}")
+    pages = json.loads((output / "tune" / "mlpipeline-ui-metadata.json").read_text())["outputs"]
+    plot = next((page["source"] for page in pages if page["type"] == "web-app"), "")
+    print("\nwhat the steps left behind, as the pipeline's UI and your programs would read it:")
+    if plot:
+        (output / "tuning.html").write_text(plot)
+        print(f"  {'the search, drawn':24} {output / 'tuning.html'}")
+    print(
+        f"  {'of each step':24} {output}/STEP/{{events.jsonl,mlpipeline-ui-metadata.json,mlpipeline-metrics.json}}"
+    )
+
+
+# ── the cloud, as any of its users would reach it ───────────────────────────────────────────────────────────────────
+
+
+async def _s3_bucket() -> None:
+    async with _client("s3") as client:
+        await client.create_bucket(Bucket=WORK.removeprefix("s3://"))
+
+
+async def _texts(prefix: str) -> str:
+    """All objects below a prefix of our bucket, one after the other."""
+    bucket = WORK.removeprefix("s3://")
+    async with _client("s3") as client:
+        rows = (await client.list_objects_v2(Bucket=bucket, Prefix=prefix))["Contents"]
+        bodies = [(await client.get_object(Bucket=bucket, Key=row["Key"]))["Body"] for row in rows]
+        return "".join([(await body.read()).decode() for body in bodies])
+
+
+def _client(service: str) -> Any:  # noqa: ANN401  generated by botocore
     from aiobotocore.session import get_session
 
-    return get_session().create_client("s3", region_name=REGION)
+    return get_session().create_client(service, region_name=REGION)

@@ -66,13 +66,13 @@ class Reader(Protocol):
 
 
 class FilterReader:
-    """Reads all streams of a prefix at once."""
+    """Reads all streams of a prefix at once; with a blank one, of the whole group."""
 
     in_order = True
 
     def __init__(self, aws: Aws, group: str, prefix: str) -> None:
         self._aws = aws
-        self._where = {"logGroupName": group, "logStreamNamePrefix": prefix}
+        self._where = _streams_of(group, prefix)
         self._bucket = SHARED.bucket(*aws.scope, "FilterLogEvents", rate=FILTER_RATE, burst=FILTER_BURST)
         self._seen = SeenIds()
 
@@ -178,7 +178,7 @@ class StreamReader:
     async def _streams(self) -> dict[str, int]:
         """Return the streams, each with the time of its last event: a hint that may be late by up to an hour."""
         found: dict[str, int] = {}
-        request: dict[str, Any] = {"logGroupName": self._group, "logStreamNamePrefix": self._prefix}
+        request: dict[str, Any] = _streams_of(self._group, self._prefix)
         while True:
             page = await _limited(self._aws, self._list, "describe_log_streams", request)
             found |= {s["logStreamName"]: s.get("lastEventTimestamp", 0) for s in page.get("logStreams", ())}
@@ -273,6 +273,11 @@ class SeenIds:
 
 
 _OPEN_MINUTES = 3
+
+
+def _streams_of(group: str, prefix: str) -> dict[str, str]:
+    """Return the request members that choose streams. A blank prefix would be refused."""
+    return {"logGroupName": group, **({"logStreamNamePrefix": prefix} if prefix else {})}
 
 
 def _digest(text: str) -> int:

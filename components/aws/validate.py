@@ -19,7 +19,7 @@ from botocore.validate import ParamValidator
 from runner.errors import InputError
 
 _OPEN = frozenset({"InstanceType", "TrainingInstanceType", "ProcessingInstanceType", "TransformInstanceType"})
-_UNCHECKED = frozenset({"AlgorithmName"})
+_UNCHECKED = frozenset({"AlgorithmName", "InitialActiveLearningModelArn", "UserPool", "WorkteamArn"})
 """Members that are sent as they are, as the predecessor did."""
 _SHOWN = 12
 """Accepted words that an error lists."""

@@ -34,7 +34,7 @@ DATA = "s3://kfp-runner-samples/digits"
 WORK = "s3://digits-classification"
 """A bucket of yours, for everything that the pipeline makes."""
 SPLIT_IMAGE = "kfp-runner-samples/split:1"
-FIXED = {"k": "40", "feature_dim": "64", "epochs": "10"}
+FIXED = {"k": "40", "feature_dim": "64", "epochs": "3"}
 RANGES = [
     {"Name": "mini_batch_size", "MinValue": "100", "MaxValue": "1000"},
     {"Name": "extra_center_factor", "MinValue": "2", "MaxValue": "6"},

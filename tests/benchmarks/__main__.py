@@ -23,6 +23,8 @@ NAMES = {
     "delay": "log line delay",
     "flood": "many lines and streams",
     "stop": "SIGTERM → stop request, exit",
+    "tuning": "a search over hyperparameters, watched",
+    "deploying": "what becomes of an endpoint whose deployment is terminated or fails",
     "survival": "what becomes of the job on the service's bad days",
 }
 PAGE = ROOT / "docs" / "performance.md"

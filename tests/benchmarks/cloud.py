@@ -25,6 +25,10 @@ HELD = "held"
 """Image whose jobs run until they are let go, or told to stop."""
 BRIEF = "brief"
 """Image whose jobs run two seconds."""
+SLOW, DEAD = "slow", "dead"
+"""Images that serve three seconds after their start, and that end at once."""
+SPOKEN, SPOKEN_BRIEFLY = "spoken", "spoken-briefly"
+"""Images whose jobs say when they speak, for ten seconds and for one."""
 LOGS = ("FilterLogEvents", "GetLogEvents", "DescribeLogStreams")
 
 
@@ -92,12 +96,24 @@ class Cloud:
         return began
 
 
+def own(name: str) -> str:
+    """The command of a script that lies here."""
+    return f"python {shlex.quote(str(Path(__file__).with_name(f'{name}.py')))}"
+
+
 @asynccontextmanager
 async def cloud(folder: Path) -> AsyncIterator[Cloud]:
     """Run one, with its jobs' input in place; `folder` is where jobs are let go."""
     folder.mkdir(parents=True, exist_ok=True)
     wait = f"while [ ! -e {shlex.quote(str(folder))}/$TRAINING_JOB_NAME ]; do sleep 0.05; done"
-    images = [f"--image={HELD}=sh -c {shlex.quote(wait)}", f"--image={BRIEF}=sleep 2"]
+    images = [
+        f"--image={HELD}=sh -c {shlex.quote(wait)}",
+        f"--image={BRIEF}=sleep 2",
+        f"--image={SLOW}={own('served')} 3",
+        f"--image={DEAD}=false",
+        f"--image={SPOKEN}={own('spoken')} 10",
+        f"--image={SPOKEN_BRIEFLY}={own('spoken')} 1",
+    ]
     server = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "runner", "emulate", "aws", "--port=0", "--faults", "--attached", *images),
         stdin=asyncio.subprocess.PIPE,

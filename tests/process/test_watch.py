@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import uuid
@@ -144,15 +145,16 @@ async def test_demo_interrupted(world: World) -> None:
         world.door() as door,
         world.run(["demo", "--output", str(world.folder / "demo")], door, session=True) as demo,
     ):
-        await demo.out.until(" created (")
-        await demo.out.until("| ")
+        await demo.out.until("tune  → HPOJob-")
+        await demo.out.until("tune  |")
         below = descendants(demo.process.pid)
-        assert len(below) >= 2, "the embedded cloud and the step"
+        assert len(below) >= 2, "the embedded cloud and a trial"
         os.killpg(demo.process.pid, signal.SIGINT)
         assert await demo.end() == 130, demo
-        assert demo.out.find("the service was told to stop TrainingJob-") is not None, demo
-        assert (
-            demo.err.last == "kfp-runner: interrupted (Ctrl-C); the demo is over, and nothing is left running"
+        assert re.fullmatch(
+            r"kfp-runner: interrupted \(Ctrl-C\); tune: the service was told to stop HPOJob-\S+, and agreed; "
+            "the demo is over, and nothing is left running",
+            demo.err.last,
         )
         assert "Traceback" not in str(demo.err)
         await all_gone(below)

@@ -32,10 +32,13 @@ READS = ("Describe", "List", "Get", "Filter", "Search", "StartLiveTail", "Assume
 ENDED = {
     "Endpoint": {"EndpointStatus": "InService"},
     "EndpointConfig": {},
+    "HyperParameterTuningJob": {"HyperParameterTuningJobStatus": "Completed"},
+    "LabelingJob": {"LabelingJobStatus": "Completed"},
     "Model": {},
     "ProcessingJob": {"ProcessingJobStatus": "Completed"},
     "TrainingJob": {"TrainingJobStatus": "Completed", "SecondaryStatus": "Completed"},
     "TransformJob": {"TransformJobStatus": "Completed"},
+    "Workteam": {},
 }
 """The kinds of things that can be made, and what describing one of them says beside its request."""
 
@@ -73,6 +76,8 @@ class Recorder:
     calls: list[Call] = field(default_factory=list)
     things: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     tags: dict[str, list[Body]] = field(default_factory=dict)
+    drawn: Body = field(default_factory=dict)
+    """What the next tuning job finds, as its outputs best_job_name and best_hyperparameters: it draws by lot."""
 
     @property
     def mutations(self) -> list[Call]:
@@ -124,6 +129,8 @@ class Recorder:
             return self.things[key]
         if verb == "Delete":
             del self.things[key]
+        if verb == "Update":
+            self.things[key].update(body)
         return {f"{kind}Arn": self.arn(*key)} if verb == "Update" else {}
 
     def arn(self, kind: str, name: str) -> str:
@@ -140,8 +147,52 @@ class Recorder:
         self.things[key] = {**body, f"{kind}Arn": arn, **times, **ENDED[kind]}
         if kind == "TrainingJob":
             self.things[key].update(_trained(name, body, now))
+        if kind == "LabelingJob":
+            self.things[key].update(_labeled(name, body))
+        if kind == "Workteam":
+            self.things[key].update(SubDomain=f"{name}.labeling.{self.region}.sagemaker.aws", CreateDate=now)
+        if kind == "HyperParameterTuningJob":
+            self._tune(key, body, now)
         self.tags[arn] = list(body.get("Tags") or [])
         return {f"{kind}Arn": arn}
+
+    def _tune(self, key: tuple[str, str], body: Body, now: float) -> None:
+        """Have a tuning job end with one training job, which is the best."""
+        name = self.drawn.get("best_job_name", f"{key[1]}-001-0f21ddb6")
+        definition = dict(body["TrainingJobDefinition"])
+        sought = body["HyperParameterTuningJobConfig"]["HyperParameterTuningJobObjective"]
+        static = {"_tuning_objective_metric": sought["MetricName"], **definition.pop("StaticHyperParameters")}
+        found = json.loads(self.drawn.get("best_hyperparameters", "{}"))
+        self.things["TrainingJob", name] = {
+            **definition,
+            "TrainingJobName": name,
+            "TrainingJobArn": self.arn("TrainingJob", name),
+            "HyperParameters": {**static, **found},
+            "CreationTime": now,
+            **ENDED["TrainingJob"],
+            **_trained(name, definition, now),
+        }
+        summary = {
+            "TrainingJobName": name,
+            "TrainingJobArn": self.arn("TrainingJob", name),
+            "TrainingJobStatus": "Completed",
+            "CreationTime": now,
+            "TrainingEndTime": now,
+            "TunedHyperParameters": {k: v for k, v in found.items() if k not in static},
+            "ObjectiveStatus": "Succeeded",
+            "FinalHyperParameterTuningJobObjectiveMetric": {**sought, "Value": 0.5},
+        }
+        self.things[key] |= {
+            "BestTrainingJob": summary,
+            "TrainingJobStatusCounters": {"Completed": 1, "InProgress": 0},
+            "ObjectiveStatusCounters": {"Succeeded": 1, "Pending": 0, "Failed": 0},
+        }
+
+    def _ListTrainingJobsForHyperParameterTuningJob(self, body: Body) -> Body:  # noqa: N802
+        key = "HyperParameterTuningJob", body["HyperParameterTuningJobName"]
+        if key not in self.things:
+            raise Refused("ResourceNotFound", "Requested resource not found.")
+        return {"TrainingJobSummaries": [self.things[key]["BestTrainingJob"]]}
 
     def _AddTags(self, body: Body) -> Body:  # noqa: N802  the operation's name
         self.tags.setdefault(body["ResourceArn"], []).extend(body["Tags"])
@@ -149,6 +200,12 @@ class Recorder:
 
     def _ListTags(self, body: Body) -> Body:  # noqa: N802
         return {"Tags": self.tags.get(body["ResourceArn"], [])}
+
+    def _DescribeWorkteam(self, body: Body) -> Body:  # noqa: N802
+        key = "Workteam", body["WorkteamName"]
+        if key not in self.things:
+            raise Refused("ValidationException", "Requested resource not found.")
+        return {"Workteam": self.things[key]}
 
     def _DescribeAlgorithm(self, body: Body) -> Body:  # noqa: N802
         name = body["AlgorithmName"]
@@ -205,6 +262,21 @@ def _trained(name: str, body: Body, now: float) -> Body:
         ],
     }
     return {**answer, "DebugRuleEvaluationStatuses": rules} if rules else answer
+
+
+def _labeled(name: str, body: Body) -> Body:
+    """What describing a labeling job says once it has ended well."""
+    bucket = body["OutputConfig"]["S3OutputPath"].rstrip("/")
+    output = {"OutputDatasetS3Uri": f"{bucket}/{name}/manifests/output/output.manifest"}
+    if "LabelingJobAlgorithmsConfig" in body:
+        package = f"arn:aws:sagemaker:us-east-1:{ACCOUNT}:model-package/al-{name}"
+        output["FinalActiveLearningModelArn"] = package
+    counters = {"TotalLabeled": 10, "HumanLabeled": 10, "MachineLabeled": 0}
+    return {
+        "LabelCounters": {**counters, "FailedNonRetryableError": 0, "Unlabeled": 0},
+        "LabelingJobOutput": output,
+        "JobReferenceCode": "1",
+    }
 
 
 def _sts(operation: str, body: Body) -> str:

@@ -15,12 +15,12 @@ from xml.sax.saxutils import escape
 
 from aiohttp import web
 
-from components.aws.embedded import live_tail
+from components.aws.embedded import invocations, live_tail
 from components.aws.embedded.cloud import Journal
 from components.aws.embedded.errors import ApiError, not_implemented
 from components.aws.embedded.faults import Faults
 from components.aws.embedded.front import Front
-from components.aws.embedded.inbound import Inbound, read, refusal
+from components.aws.embedded.inbound import RUNTIME, Inbound, read, refusal
 from components.aws.embedded.logs import Logs
 from components.aws.embedded.objects import Objects
 from components.aws.embedded.sagemaker import SageMaker
@@ -122,6 +122,8 @@ class App:
         try:
             if inbound.content is None:
                 return await self._own(request, inbound)
+            if inbound.service == RUNTIME:
+                return await self._sagemaker.runtime.answer(inbound, request.headers, inbound.content.read())
             return await self._foreign(request, inbound, inbound.content)
         except ApiError as error:
             return _error(error, inbound)
@@ -152,7 +154,7 @@ class App:
         if inbound.service in _CLOSED or path.startswith(_CLOSED_ROUTES):
             raise not_implemented(f"{inbound.service}: {request.method} {target}")
         if inbound.service == "s3":
-            await self._objects.mentioned(f"{request.host} {target}")
+            await self._objects.mentioned(request.host, target)
         answer = await self._front.call(inbound.service, request.method, target, request.headers, content)
         response = web.Response(status=answer.status, body=answer.body or None)
         for name, value in answer.headers:
@@ -196,6 +198,8 @@ def _error(error: ApiError, inbound: Inbound) -> web.Response:
     """An error in the words of the protocol that the client speaks."""
     if inbound.content is None:
         return _json_error(error)
+    if inbound.service == RUNTIME:
+        return invocations.error_answer(error)
     code, text = escape(error.code), escape(error.text)
     inner = f"<Code>{code}</Code><Message>{text}</Message>"
     if inbound.service == "s3":

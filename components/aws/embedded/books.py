@@ -45,6 +45,7 @@ class Record(Protocol):
 
 
 R = TypeVar("R", bound=Record)
+Row = TypeVar("Row")
 
 
 class Books(Generic[R]):
@@ -111,7 +112,9 @@ def ordered(records: list[R], body: Json) -> list[R]:
     return sorted(records, key=_SORT_KEYS[by], reverse=descending)
 
 
-def paged(records: list[R], body: Json, key: str, shown: Callable[[R], Json], default: int = PAGE) -> Json:
+def paged(
+    records: list[Row], body: Json, key: str, shown: Callable[[Row], Json], default: int = PAGE
+) -> Json:
     """Answer one page: `NextToken` says where it begins, `MaxResults` how long it is."""
     begin, size = _number(body.get("NextToken")), body.get("MaxResults", default)
     answer: Json = {key: [shown(record) for record in records[begin : begin + size]]}

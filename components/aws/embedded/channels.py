@@ -1,5 +1,7 @@
 """Input channels: which objects make up a channel, and their way into an instance's folder.
 
+A processing job's inputs are brought in the same way; they differ in the shape of the request and in where they go.
+
 File mode; FastFile differs from it only in when bytes are read, so it is the same here. A prefix `s3://b/digits/` gives
 files named by what follows it; a prefix that ends within a name gives them by what follows its last slash. With
 CompressionType Gzip the files are unpacked and lose a closing `.gz` (AWS's documentation speaks of Pipe mode only).
@@ -13,6 +15,7 @@ import io
 import json
 import os
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,33 +32,61 @@ class DownloadError(Exception):
     """A channel could not be brought in; the text follows AWS's `ClientError: Data download failed:`."""
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Objects, and the folder that they are brought to."""
+
+    name: str
+    """As errors call it: `channel train`."""
+    uri: str
+    folder: str
+    """The folder's key below /opt/ml."""
+    manifest: bool = False
+    """`uri` names a list of objects instead of being their prefix."""
+    sharded: bool = False
+    """Each object goes to one instance only."""
+    packed: bool = False
+    """The objects are gzipped."""
+
+
 async def download(channel: Json, cluster: list[Host], objects: Objects, space: Space) -> None:
     """Bring one channel to every instance that is to have it. Raises `DownloadError`."""
     source = channel["DataSource"]["S3DataSource"]
     name = channel["ChannelName"]
-    sharded = source.get("S3DataDistributionType") == "ShardedByS3Key"
+    wanted = Source(
+        f"channel {name}",
+        source["S3Uri"],
+        f"input/data/{name}",
+        manifest=source["S3DataType"] == "ManifestFile",
+        sharded=source.get("S3DataDistributionType") == "ShardedByS3Key",
+        packed=channel.get("CompressionType") == "Gzip",
+    )
+    await bring(wanted, cluster, objects, space)
+
+
+async def bring(source: Source, cluster: list[Host], objects: Objects, space: Space) -> None:
+    """Bring objects to every instance that is to have them. Raises `DownloadError`."""
     try:
-        found = await _members(source, objects)
+        found = await members(source, objects)
         for number, (place, relative) in enumerate(found):
-            takers = [cluster[number % len(cluster)]] if sharded else cluster
-            packed = channel.get("CompressionType") == "Gzip"
-            key = relative.removesuffix(".gz") if packed else relative
-            paths = [inside(host.channel(name), key) for host in takers]
+            takers = [cluster[number % len(cluster)]] if source.sharded else cluster
+            key = relative.removesuffix(".gz") if source.packed else relative
+            paths = [inside(inside(host.root, source.folder), key) for host in takers]
             content = await objects.get(place.bucket, place.key)
             for path in paths:
-                await asyncio.to_thread(_write, cluster[0].job, path, content, space, packed=packed)
+                await asyncio.to_thread(_write, cluster[0].job, path, content, space, packed=source.packed)
     except S3Error as error:
-        raise DownloadError(f"{error.code}: {error.text} ({source['S3Uri']})") from error
+        raise DownloadError(f"{error.code}: {error.text} ({source.uri})") from error
     except UnsafeKeyError as error:
         raise DownloadError(str(error)) from error
     except (OSError, zlib.error, EOFError) as error:
-        raise DownloadError(f"channel {name}: {error}") from error
+        raise DownloadError(f"{source.name}: {error}") from error
 
 
-async def _members(source: Json, objects: Objects) -> list[tuple[Location, str]]:
+async def members(source: Source, objects: Objects) -> list[tuple[Location, str]]:
     """The objects of a channel, sorted by key, each with its path below the channel's folder."""
-    place = Location.parse(source["S3Uri"])
-    if source["S3DataType"] == "ManifestFile":
+    place = Location.parse(source.uri)
+    if source.manifest:
         return _listed(await objects.get(place.bucket, place.key), place)
     keys = await objects.list(place.bucket, place.key)
     # A key that ends with a slash is a folder's mark, as consoles make them.

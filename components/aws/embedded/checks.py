@@ -148,19 +148,23 @@ async def check_inputs(body: Json, region: str, objects: Objects) -> None:
         if names.count(name) > 1:
             raise invalid(f"Channel names must be unique, {name} is not.")
     for channel in body.get("InputDataConfig") or ():
-        uri = channel["DataSource"]["S3DataSource"]["S3Uri"]
-        where = s3_location(uri)
-        reason = ""
-        try:
-            if await objects.list(where.bucket, where.key, most=1):
-                continue
-        except S3Error as error:
-            reason = f" Error message from S3: {error.text}"
-        raise invalid(
-            f'No S3 objects found under S3 URL "{uri}" given in input data source. Please ensure that the bucket'
-            f" exists in the selected region ({region}), that objects exist under that S3 prefix, and that the role"
-            f' "{body["RoleArn"]}" has "s3:ListBucket" permissions on bucket "{where.bucket}".{reason}'
-        )
+        await check_source(channel["DataSource"]["S3DataSource"]["S3Uri"], body["RoleArn"], region, objects)
+
+
+async def check_source(uri: str, role: str, region: str, objects: Objects) -> None:
+    """Raise `ApiError` unless there is at least one object under `uri`."""
+    where = s3_location(uri)
+    reason = ""
+    try:
+        if await objects.list(where.bucket, where.key, most=1):
+            return
+    except S3Error as error:
+        reason = f" Error message from S3: {error.text}"
+    raise invalid(
+        f'No S3 objects found under S3 URL "{uri}" given in input data source. Please ensure that the bucket'
+        f" exists in the selected region ({region}), that objects exist under that S3 prefix, and that the role"
+        f' "{role}" has "s3:ListBucket" permissions on bucket "{where.bucket}".{reason}'
+    )
 
 
 def check_outputs(body: Json) -> None:

@@ -33,7 +33,7 @@ async def load(folder: Path, objects: Objects) -> None:
 async def save(folder: Path, objects: Objects, skip: Collection[tuple[str, str]] = ()) -> None:
     """Write every object below `folder`, but for the (bucket, key) pairs in `skip`; unsafe keys are skipped aloud."""
     for bucket in await objects.buckets():
-        for key in await objects.list(bucket):
+        for key in await objects.list(bucket, present=True):
             if (bucket, key) in skip:
                 continue
             try:

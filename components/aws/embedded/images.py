@@ -1,7 +1,9 @@
 """Which local command stands for which container image: the only place that commands come from.
 
 A request names an image, never a command; an image that is not in the table can't run. AWS starts an image as
-`<image> train`; the built-in algorithms get that argument, a command of the user's own is run exactly as given.
+`<image> train` or `<image> serve`; the built-in algorithms get that argument. A command of the user's own is run exactly
+as given, except that a word `{verb}` in it becomes `train` or `serve`: so one command can stand for an image that does
+both, `--local-image my-image='python main.py {verb}'`. What serves finds its port in SAGEMAKER_BIND_TO_PORT.
 """
 
 from __future__ import annotations
@@ -12,14 +14,22 @@ import shlex
 import shutil
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from components.aws.embedded.errors import ApiError, invalid
+
+Verb = Literal["train", "serve"]
+"""The argument that AWS starts an image with."""
+_VERB = "{verb}"
 
 _PACKAGE = __name__.rpartition(".")[0]
 _REGISTRY = re.compile(r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/(.+)")
 _ALGORITHMS = {"kmeans:1": "kmeans", "kmeans:latest": "kmeans"}
+
+# Processing images of ours, with or without a registry before them; they are started without a verb.
+_SAMPLES = {"kfp-runner-samples/split:1": "split"}
 
 # As AWS's k-means declares them, but for the optional `epoch=…`: the local algorithm reports every epoch's msd.
 METRICS: Mapping[str, tuple[tuple[str, str], ...]] = {
@@ -51,15 +61,17 @@ class Images:
     def __init__(self, commands: Mapping[str, str]) -> None:
         self._commands = {image: _own(image, line) for image, line in commands.items()}
 
-    def command(self, image: str, role: str) -> Command:
+    def command(self, image: str, role: str, verb: Verb = "train") -> Command:
         """What stands for `image`. Raises `ApiError` in AWS's words, and how to map the image, if nothing does."""
         match = _REGISTRY.fullmatch(image)
         repository = match[3] if match else image
         for name in (image, repository, repository.partition("@")[0].partition(":")[0]):
             if name in self._commands:
-                return self._commands[name]
+                return _told(self._commands[name], verb)
         if match and repository in _ALGORITHMS:
-            return _builtin(_ALGORITHMS[repository])
+            return _builtin(_ALGORITHMS[repository], verb)
+        if repository in _SAMPLES:
+            return _builtin(_SAMPLES[repository])
         raise _unknown(image, match, role)
 
 
@@ -79,11 +91,15 @@ def _own(image: str, line: str) -> Command:
     return Command((str(Path(program).absolute()), *argv[1:]))
 
 
-def _builtin(algorithm: str) -> Command:
+def _told(command: Command, verb: Verb) -> Command:
+    return replace(command, argv=tuple(verb if word == _VERB else word for word in command.argv))
+
+
+def _builtin(algorithm: str, *verb: Verb) -> Command:
     module = f"{_PACKAGE}.algorithms.{algorithm}"
     root = Path(__file__).parents[_PACKAGE.count(".") + 1]
     # -P: modules of the folder we were started in must not take the place of the algorithm's.
-    return Command((sys.executable, "-P", "-m", module, "train"), algorithm, str(root))
+    return Command((sys.executable, "-P", "-m", module, *verb), algorithm, str(root))
 
 
 def search_path() -> str:
@@ -91,8 +107,13 @@ def search_path() -> str:
     return os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
 
 
+def mapping_hint(image: str) -> str:
+    """How to have an image that nothing stands for."""
+    return f"(Embedded cloud: no local command stands for this image; map one with --local-image {image}='python …'.)"
+
+
 def _unknown(image: str, match: re.Match[str] | None, role: str) -> ApiError:
-    hint = f"(Embedded cloud: no local command stands for this image; map one with --local-image {image}='python …'.)"
+    hint = mapping_hint(image)
     if match is None:
         return invalid(
             f"Invalid image URI {image}. Please provide a valid Amazon Elastic Container Registry path of the"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import tempfile
@@ -9,7 +10,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import IO, Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from aiohttp import hdrs, web
 
@@ -20,9 +21,19 @@ JSON_BYTES = 8 * 1024**2
 """The most that a request to SageMaker or Logs may hold; AWS takes less."""
 OBJECT_BYTES = 5 * 1024**3
 """The most that any request may hold: S3's limit for one PUT."""
+INVOCATION_BYTES = 64 * 1024**2
+"""The most that is read of a request to an endpoint; what is too long for AWS is refused by the service itself."""
+RUNTIME = "sagemaker-runtime"
+"""The service that invokes endpoints; its requests are signed for `sagemaker`."""
 _IN_MEMORY = 16 * 1024**2
 _TARGETS = {"SageMaker": "sagemaker", "Logs_20140328": "logs"}
 _SCOPE = re.compile(r"Credential=[^/]*/\d{8}/([a-z0-9-]{1,32})/([a-z0-9-]+)/aws4_request")
+_INVOCATION = re.compile(r"/endpoints/([^/]+)/(invocations|async-invocations|invocations-response-stream)")
+_INVOCATIONS = {
+    "invocations": "InvokeEndpoint",
+    "async-invocations": "InvokeEndpointAsync",
+    "invocations-response-stream": "InvokeEndpointWithResponseStream",
+}
 _LOOPBACK = re.compile(r"(.+\.)?localhost|127(\.\d{1,3}){3}|\[::1\]")
 _S3_NAMES = {
     ("GET", 2): "GetObject",
@@ -56,7 +67,7 @@ class Inbound:
     body: Mapping[str, Any]
     """The JSON body of our own services; for the others what the journal shows."""
     content: IO[bytes] | None = None
-    """The body for moto; None when SageMaker or Logs is meant."""
+    """The body for moto or an endpoint; None when SageMaker or Logs is meant."""
 
 
 def refusal(request: web.BaseRequest) -> str:
@@ -83,12 +94,28 @@ async def read(request: web.BaseRequest) -> Inbound:
     prefix, _, operation = request.headers.get("X-Amz-Target", "").rpartition(".")
     if prefix in _TARGETS:
         return Inbound(_TARGETS[prefix], operation, region, await _json(request))
+    if service == "sagemaker" and not operation and (invocation := await _invocation(request, region)):
+        return invocation
     content = await _content(request, OBJECT_BYTES)
     form = _form(request, content)
     service = service or ("sts" if "Action" in form else "s3")
     name = operation or form.get("Action") or _s3_operation(request)
     shown = form or {"method": request.method, "target": request.raw_path}
     return Inbound(service, name, region, shown, content)
+
+
+async def _invocation(request: web.BaseRequest, region: str) -> Inbound | None:
+    """Read a request to an endpoint; None if it is none. The journal does not show its payload, which may be anything."""
+    match = _INVOCATION.fullmatch(unquote(request.raw_path.partition("?")[0]))
+    if match is None or request.method != hdrs.METH_POST:
+        return None
+    content = await _content(request, INVOCATION_BYTES)
+    shown: dict[str, Any] = {"EndpointName": match[1], "BodyBytes": content.seek(0, io.SEEK_END)}
+    content.seek(0)
+    for name in ("Content-Type", "Accept", "X-Amzn-SageMaker-Target-Variant"):
+        if name in request.headers:
+            shown[name.removeprefix("X-Amzn-SageMaker-").replace("-", "")] = request.headers[name]
+    return Inbound(RUNTIME, _INVOCATIONS[match[2]], region, shown, content)
 
 
 async def _json(request: web.BaseRequest) -> dict[str, Any]:

@@ -10,8 +10,7 @@ import math
 import re
 import time as clock
 import warnings
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from components.aws.embedded.errors import invalid
@@ -33,6 +32,7 @@ class _Metric:
     def __init__(self, name: str, expression: str) -> None:
         self.name = name
         self.latest: tuple[float, float] | None = None
+        self.heard: Callable[[float], None] | None = None
         self._pattern = _compile(name, expression)
         self._left = BUDGET
 
@@ -56,10 +56,15 @@ class _Metric:
         )
 
     def _take(self, match: Any, time: float) -> None:
-        if match is not None and match.re.groups:
-            # The group may hold no number: AWS ignores such a match too.
-            with suppress(TypeError, ValueError):
-                self.latest = (float(match[1]), time)
+        if match is None or not match.re.groups:
+            return
+        try:
+            value = float(match[1])
+        except (TypeError, ValueError):
+            return  # the group holds no number: AWS ignores such a match too
+        self.latest = (value, time)
+        if self.heard is not None:
+            self.heard(value)
 
 
 class Metrics:
@@ -72,6 +77,12 @@ class Metrics:
         """Take what the line says; return what the user has to be told. `time`: seconds since the Unix epoch."""
         text = line[:MATCHED_CHARACTERS]
         return [notice for metric in self._metrics if (notice := metric.read(text, time))]
+
+    def listen(self, name: str, heard: Callable[[float], None]) -> None:
+        """Have every reading of a metric told. `heard` is called while a line is written: it must be quick."""
+        for metric in self._metrics:
+            if metric.name == name:
+                metric.heard = heard
 
     def final(self) -> list[dict[str, Any]]:
         """FinalMetricDataList. Timestamps in seconds since the Unix epoch, as AWS's JSON has them."""

@@ -10,7 +10,7 @@ import io
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from urllib.parse import quote, unquote, urlencode
+from urllib.parse import parse_qs, quote, unquote, urlencode
 from xml.etree import ElementTree as ET
 
 from components.aws.embedded.front import Answer, Front
@@ -19,10 +19,26 @@ _HEADERS = {
     "Host": "127.0.0.1",
     "Authorization": "AWS4-HMAC-SHA256 Credential=embedded/20200101/us-east-1/s3/aws4_request, Signature=0",
 }
+_NOTHING = "\0"
+"""No key begins so: who asks for it needs the bucket, but nothing that is made apart from it."""
 # Old buckets of us-east-1 have upper case and underscores. Nothing that means something else in a URL.
 _URI = re.compile(r"s3://([A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9])(?:/(.*))?", re.DOTALL)
 Seed = Callable[[], Awaitable[Mapping[str, bytes]]]
 """Makes the objects of a bucket: key → content."""
+
+
+@dataclass(slots=True)
+class _Lazy:
+    """A bucket, or a part of it, that is filled when somebody asks for it."""
+
+    bucket: str
+    prefix: str
+    seed: Seed
+    filling: asyncio.Future[None] | None = None
+
+    def needed(self, asked: str) -> bool:
+        """Whether a request for this key or prefix may need it."""
+        return asked.startswith(self.prefix) or self.prefix.startswith(asked)
 
 
 class S3Error(Exception):
@@ -66,20 +82,36 @@ class Objects:
 
     def __init__(self, front: Front) -> None:
         self._front = front
-        self._seeds: dict[str, Seed] = {}
-        self._seeding: dict[str, asyncio.Future[None]] = {}
+        self._lazy: list[_Lazy] = []
 
-    def lazily(self, bucket: str, seed: Seed) -> None:
-        """Have `seed` fill `bucket` when it is first mentioned."""
-        self._seeds[bucket] = seed
+    def lazily(self, bucket: str, seed: Seed, prefix: str = "") -> None:
+        """Have `seed` fill `bucket` when it is first mentioned; with a prefix, what begins so when that is asked for."""
+        self._lazy.append(_Lazy(bucket, prefix, seed))
 
-    async def mentioned(self, text: str) -> None:
-        """Fill every lazy bucket whose name occurs in `text`, a request target or host; wait until it is there."""
-        for bucket, seed in self._seeds.items():
-            if bucket in text:
-                if bucket not in self._seeding:
-                    self._seeding[bucket] = asyncio.ensure_future(self._fill(bucket, seed))
-                await asyncio.shield(self._seeding[bucket])
+    async def mentioned(self, host: str, target: str) -> None:
+        """Fill every lazy bucket that a request means by its host or its target; wait until it is there."""
+        path, _, query = target.partition("?")
+        for bucket in dict.fromkeys(lazy.bucket for lazy in self._lazy):
+            if bucket in f"{host} {target}":
+                key = unquote(path).lstrip("/")
+                if bucket not in host:
+                    key = key.removeprefix(bucket).lstrip("/")
+                await self._seeded(bucket, key or parse_qs(query).get("prefix", [""])[0])
+
+    async def _seeded(self, bucket: str, asked: str) -> None:
+        """Wait until what is asked for in a bucket is there."""
+        for lazy in self._lazy:
+            if lazy.bucket == bucket and lazy.needed(asked):
+                if lazy.filling is None:
+                    lazy.filling = asyncio.ensure_future(self._fill(bucket, lazy.seed))
+                await asyncio.shield(lazy.filling)
+
+    async def close(self) -> None:
+        """Give up filling what is being filled."""
+        filling = [lazy.filling for lazy in self._lazy if lazy.filling is not None]
+        for future in filling:
+            future.cancel()
+        await asyncio.gather(*filling, return_exceptions=True)
 
     async def _fill(self, bucket: str, seed: Seed) -> None:
         contents = await seed()
@@ -94,16 +126,18 @@ class Objects:
 
     async def exists(self, bucket: str) -> bool:
         """Whether there is such a bucket."""
-        await self.mentioned(bucket)
+        await self._seeded(bucket, _NOTHING)
         return (await self._call("HEAD", f"/{bucket}", refuse=False)).status == 200
 
     async def create(self, bucket: str) -> None:
         """Make a bucket; one that is there already stays."""
         await self._call("PUT", f"/{bucket}")
 
-    async def list(self, bucket: str, prefix: str = "", most: int | None = None) -> list[str]:
-        """The keys that begin with `prefix`, sorted; at most `most` of them."""
-        await self.mentioned(bucket)
+    async def list(
+        self, bucket: str, prefix: str = "", most: int | None = None, *, present: bool = False
+    ) -> list[str]:
+        """The keys that begin with `prefix`, sorted; at most `most` of them. `present`: nothing is filled for it."""
+        await self._seeded(bucket, _NOTHING if present else prefix)
         keys: list[str] = []
         query = {"list-type": "2", "encoding-type": "url", "prefix": prefix}
         if most is not None:
@@ -120,12 +154,12 @@ class Objects:
 
     async def get(self, bucket: str, key: str) -> bytes:
         """An object's content."""
-        await self.mentioned(bucket)
+        await self._seeded(bucket, key)
         return (await self._call("GET", _path(bucket, key))).body
 
     async def put(self, bucket: str, key: str, content: bytes) -> None:
         """Write an object."""
-        await self.mentioned(bucket)
+        await self._seeded(bucket, key)
         await self._call("PUT", _path(bucket, key), content)
 
     async def _call(self, method: str, target: str, content: bytes = b"", *, refuse: bool = True) -> Answer:

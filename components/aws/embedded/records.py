@@ -95,6 +95,10 @@ class TrainingJob:
     """Where the model was uploaded to."""
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the job is asked to stop."""
+    finished: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the status is final."""
+    tuning_arn: str = ""
+    """Of the tuning job that launched it, if one did."""
 
     def __post_init__(self) -> None:
         self.enter("Starting", "Starting the training job")
@@ -146,6 +150,7 @@ class TrainingJob:
             self.training_ended = self.modified
         self.failure = failure[:FAILURE_LENGTH]
         self.status = status
+        self.finished.set()
 
     @property
     def _seconds(self) -> int | None:
@@ -175,6 +180,7 @@ class TrainingJob:
             "TrainingTimeInSeconds": self._seconds,
             "BillableTimeInSeconds": self._seconds,
             "FailureReason": self.failure or None,
+            "TuningJobArn": self.tuning_arn or None,
             "ModelArtifacts": {"S3ModelArtifacts": self.artifacts} if self.artifacts else None,
             "FinalMetricDataList": self.metrics.final() if self.ended else None,
             "DebugRuleEvaluationStatuses": self._rules() or None,

@@ -77,6 +77,7 @@ async def running(settings: Settings) -> AsyncIterator[Cloud]:
         front = Front()
         stack.push_async_callback(front.close)
         objects, logs = Objects(front), Logs(faults)
+        stack.push_async_callback(objects.close)
         samples.register(objects)
         if settings.s3 is not None:
             await folder.load(settings.s3, objects)

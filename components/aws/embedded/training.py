@@ -44,8 +44,19 @@ class Training:
     async def _create(self, body: Json, region: str) -> Json:
         return {"TrainingJobArn": (await self.create(body, region)).arn}
 
-    async def create(self, body: Json, region: str) -> TrainingJob:
-        """Check a CreateTrainingJob request, book the job and begin to execute it. Raises `ApiError`."""
+    async def create(self, body: Json, region: str, tuning_arn: str = "") -> TrainingJob:
+        """Check a CreateTrainingJob request, book the job and begin to execute it. Raises `ApiError`.
+
+        `tuning_arn`: of the tuning job that launches it.
+        """
+        job = await self.check(body, region, tuning_arn)
+        # Looked at again here: a namesake may have come while S3 was asked.
+        self.books.add(job)
+        self._site.begin(execute(job, self._site))
+        return job
+
+    async def check(self, body: Json, region: str, tuning_arn: str = "") -> TrainingJob:
+        """Check a CreateTrainingJob request; the job as it would be booked. Raises `ApiError`."""
         request = with_defaults(body)
         refuse_unknown(request)
         self.books.refuse_namesake(region, request["TrainingJobName"])
@@ -56,11 +67,7 @@ class Training:
         await check_inputs(request, region, self._site.objects)
         tags = of_request(request)
         booked = request | {"AlgorithmSpecification": algorithm}
-        job = TrainingJob(region, booked, command, metrics, tags)
-        # Looked at again here: a namesake may have come while S3 was asked.
-        self.books.add(job)
-        self._site.begin(execute(job, self._site))
-        return job
+        return TrainingJob(region, booked, command, metrics, tags, tuning_arn=tuning_arn)
 
     async def _describe(self, body: Json, region: str) -> Json:
         return self.books.find(region, body["TrainingJobName"]).description()

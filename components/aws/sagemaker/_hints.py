@@ -6,6 +6,34 @@ import re
 
 _OF_THE_SERVICE = (
     (
+        (
+            r"(input|augmented|dataset) manifest.*(invalid|malformed|not valid|pars|JSON)|"
+            r"(invalid|malformed|pars).*(input|augmented|dataset) manifest"
+        ),
+        (
+            "The manifest can't be read. Each of its lines has to be one JSON object, with `source-ref` (an S3 address) "
+            "or `source` (the text itself)."
+        ),
+    ),
+    (
+        r"label category config|label categories",
+        (
+            "The file of --label_category_config does not fit. It is a JSON object with `document-version` and a list of "
+            "different `labels`, at least two of them for classification."
+        ),
+    ),
+    (
+        r"lambda (function|execution|invocation)|arn:aws[a-z-]*:lambda:",
+        (
+            "A Lambda function of the task failed, or may not be called. Look into its own log, and grant the execution "
+            "role (--role) lambda:InvokeFunction on it."
+        ),
+    ),
+    (
+        r"labeling job.*30 days|(tasks?|labeling job).*expired",
+        "Nobody labeled in time. Look whether the team sees its tasks, and start the job again for what is left.",
+    ),
+    (
         r"access ?denied|not authorized|AssumeRole|does not have permission|lacks? .*permission",
         (
             "The execution role (--role) lacks a permission. Grant it read access to the inputs, write "
@@ -54,6 +82,28 @@ _OF_THE_SERVICE = (
 )
 """What only the service's own reasons tell: the job's code speaks of keys, images and quotas, too, and means others."""
 _OF_ANY = (
+    (
+        r"algorithm: 413|payload.*(too large|exceed)|(too large|exceeds?).*(payload|MaxPayload)",
+        "A request is larger than the job or its model takes. Set --split_type Line, or raise --max_payload.",
+    ),
+    (
+        r"did not respond to /?(invocations|ping)|algorithm: 5\d\d|model server",
+        (
+            "The model did not answer, or with an error. Its last log lines say why; where they tell of time or memory, "
+            "lower --max_concurrent or --max_payload, or use a larger instance type."
+        ),
+    ),
+    (
+        r"See job logs",
+        "The job's own code, or what it was sent, is the cause. The last log lines say why.",
+    ),
+    (
+        r"ping health check",
+        (
+            "The container does not answer GET /ping on port 8080 with 200 in time. Its log says why; a larger instance "
+            "type may load the model faster."
+        ),
+    ),
     (
         r"MaxRuntimeExceeded|maximum runtime|max(imum)? run ?time",
         "The job ran into its time limit. Raise --max_run_time, or use faster instances.",

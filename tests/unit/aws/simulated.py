@@ -130,7 +130,7 @@ class CloudWatch:
         return answer
 
     def _filter_log_events(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        prefix = request["logStreamNamePrefix"]
+        prefix = request.get("logStreamNamePrefix", "")
         found = self._after(self._events, request.get("nextToken", ""), request["startTime"])
         wanted, following = [], False
         if not self._hollow(request.get("nextToken", "")):
@@ -165,7 +165,7 @@ class CloudWatch:
         names = sorted(
             n
             for n, since in self._streams.items()
-            if since <= clock and n.startswith(request["logStreamNamePrefix"])
+            if since <= clock and n.startswith(request.get("logStreamNamePrefix", ""))
         )
         end = start + request.get("limit", 50)
         more = {"nextToken": str(end)} if end < len(names) else {}

@@ -8,6 +8,7 @@ says; `text/csv;label_size=0` has none; with no content type the number of colum
 
 The model, `model/model_algo-1`, holds the k centers as a NumPy array (.npy format, float64, k × feature_dim). The real
 image writes an MXNet file. With several instances each trains on what it received, and algo-1's model is the result.
+With the argument `serve` it answers requests with that model instead: see `kmeans_serving`.
 """
 
 from __future__ import annotations
@@ -268,4 +269,8 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:] == ["serve"]:
+        from components.aws.embedded.algorithms.kmeans_serving import main as serve
+
+        sys.exit(serve())
     sys.exit(main())

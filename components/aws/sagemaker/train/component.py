@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from components.aws.inputs import AwsInputs, Where
+from components.aws.sagemaker import _training
 from components.aws.sagemaker._api import TRAINING
 from components.aws.sagemaker._hints import hint
-from components.aws.sagemaker._images import builtin_image
 from components.aws.sagemaker._inputs import SpotInputs
 from components.aws.sagemaker._reading import Reading
-from components.aws.sagemaker._request import blank_dropped, identified, key_value_tags, vpc
+from components.aws.sagemaker._request import blank_dropped, identified, key_value_tags
 from components.aws.sagemaker._wiring import Wiring
 from runner.errors import InputError
 from runner.events import Metric, Phase, Status
@@ -93,105 +93,31 @@ class TrainingOutputs(Outputs):
 
 
 ARGUMENTS = {
+    **_training.ARGUMENTS,
     "TrainingJobName": "job_name",
-    "RoleArn": "role",
-    "AlgorithmSpecification": "image",
-    "AlgorithmSpecification.AlgorithmName": "algorithm_name",
-    "AlgorithmSpecification.MetricDefinitions": "metric_definitions",
     "HyperParameters": "hyperparameters",
-    "InputDataConfig": "channels",
     "OutputDataConfig": "model_artifact_path",
-    "OutputDataConfig.KmsKeyId": "output_encryption_key",
-    "ResourceConfig": "instance_type",
-    "ResourceConfig.InstanceCount": "instance_count",
-    "ResourceConfig.VolumeSizeInGB": "volume_size",
-    "ResourceConfig.VolumeKmsKeyId": "resource_encryption_key",
-    "StoppingCondition.MaxRuntimeInSeconds": "max_run_time",
-    "StoppingCondition.MaxWaitTimeInSeconds": "max_wait_time",
-    "CheckpointConfig": "checkpoint_config",
     "DebugHookConfig": "debug_hook_config",
     "DebugRuleConfigurations": "debug_rule_config",
-    "Tags": "tags",
-    "VpcConfig": "vpc_subnets",
-    "VpcConfig.SecurityGroupIds": "vpc_security_group_ids",
 }
 """Request member, with its path → the argument that fills it, or most of it."""
 
 
 def request(inputs: TrainingInputs, identity: Identity) -> dict[str, Any]:
     """Return the CreateTrainingJob body. Raises `InputError`."""
-    _check(inputs)
+    wrong = [*_training.not_text("hyperparameters", inputs.hyperparameters), *_training.wrong(inputs)]
+    if wrong:
+        raise InputError("; ".join(wrong))
     body: dict[str, Any] = {
         "TrainingJobName": inputs.job_name,
         "HyperParameters": inputs.hyperparameters,
-        "AlgorithmSpecification": _algorithm(inputs),
-        "RoleArn": inputs.role,
-        "InputDataConfig": inputs.channels,
-        "OutputDataConfig": {
-            "KmsKeyId": inputs.output_encryption_key,
-            "S3OutputPath": inputs.model_artifact_path,
-        },
-        "ResourceConfig": {
-            "InstanceType": inputs.instance_type,
-            "InstanceCount": inputs.instance_count,
-            "VolumeSizeInGB": inputs.volume_size,
-            "VolumeKmsKeyId": inputs.resource_encryption_key,
-        },
-        "StoppingCondition": {"MaxRuntimeInSeconds": inputs.max_run_time},
+        **_training.definition(inputs, inputs.model_artifact_path),
         "Tags": key_value_tags(inputs.tags),
-        "EnableNetworkIsolation": inputs.network_isolation,
-        "EnableInterContainerTrafficEncryption": inputs.traffic_encryption,
-        "EnableManagedSpotTraining": inputs.spot_instance,
-        **vpc(inputs.vpc_security_group_ids, inputs.vpc_subnets),
         **blank_dropped(
             DebugHookConfig=inputs.debug_hook_config, DebugRuleConfigurations=inputs.debug_rule_config
         ),
     }
-    if inputs.spot_instance:
-        body["StoppingCondition"]["MaxWaitTimeInSeconds"] = inputs.max_wait_time
-        body["CheckpointConfig"] = inputs.checkpoint_config
     return {TRAINING.create: identified(TRAINING, body, identity)}
-
-
-def _check(inputs: TrainingInputs) -> None:
-    wrong = [
-        f"--hyperparameters: the value of {key!r} is {_kind(value)}, not text; put it in quotes"
-        for key, value in inputs.hyperparameters.items()
-        if not isinstance(value, str)
-    ]
-    if not inputs.image and not inputs.algorithm_name:
-        wrong.append("one of --image and --algorithm_name is required")
-    if not inputs.channels:
-        wrong.append("--channels is [], which is too short; at least one channel is needed")
-    if inputs.spot_instance and inputs.max_wait_time < inputs.max_run_time:
-        wrong.append(
-            f"--max_wait_time is {inputs.max_wait_time}, which is shorter than --max_run_time ({inputs.max_run_time}); "
-            "with spot instances it covers the wait and the run"
-        )
-    if inputs.spot_instance and not inputs.checkpoint_config.get("S3Uri"):
-        wrong.append(
-            '--checkpoint_config lacks "S3Uri"; spot instances may be taken away, and go on from a checkpoint'
-        )
-    if wrong:
-        raise InputError("; ".join(wrong))
-
-
-def _kind(value: object) -> str:
-    """Return what a value is, without telling it: it may be a secret."""
-    kinds = {bool: "a truth value", int: "a number", float: "a number", list: "a list", dict: "an object"}
-    return kinds.get(type(value), "blank" if value is None else f"a {type(value).__name__}")
-
-
-def _algorithm(inputs: TrainingInputs) -> dict[str, Any]:
-    builtin = None if inputs.image else builtin_image(inputs.algorithm_name, inputs.region)
-    image = inputs.image or builtin
-    return {
-        **({"TrainingImage": image} if image else {"AlgorithmName": inputs.algorithm_name}),
-        "TrainingInputMode": inputs.training_input_mode,
-        **blank_dropped(
-            MetricDefinitions=[{"Name": k, "Regex": v} for k, v in inputs.metric_definitions.items()]
-        ),
-    }
 
 
 def status(description: Mapping[str, Any]) -> Status:
@@ -234,7 +160,7 @@ def _facts(description: Mapping[str, Any], rules: Sequence[Mapping[str, Any]]) -
             facts["billable"] += f" (spot saved {1 - billable / trained:.0%})"
     if rules:
         facts["debug rules"] = _told(rules)
-    if artifact := description.get("ModelArtifacts", {}).get("S3ModelArtifacts"):
+    if artifact := _training.artifact(description):
         facts["artifact"] = artifact
     return facts
 
@@ -261,15 +187,10 @@ def _final_metrics(description: Mapping[str, Any]) -> tuple[Metric, ...]:
 
 async def outputs(aws: Aws, description: Mapping[str, Any]) -> TrainingOutputs:
     """Read the outputs off an ended job's description."""
-    algorithm = description.get("AlgorithmSpecification", {})
-    image = algorithm.get("TrainingImage", "")
-    if not image and (name := algorithm.get("AlgorithmName")):
-        resource = await aws.call("sagemaker", "describe_algorithm", AlgorithmName=name)
-        image = resource["TrainingSpecification"]["TrainingImage"]
     return TrainingOutputs(
-        model_artifact_url=description.get("ModelArtifacts", {}).get("S3ModelArtifacts", ""),
+        model_artifact_url=_training.artifact(description),
         job_name=description["TrainingJobName"],
-        training_image=image,
+        training_image=await _training.training_image(aws, description),
     )
 
 
@@ -278,7 +199,7 @@ WIRING = Wiring(
     TRAINING,
     request,
     ARGUMENTS,
-    Reading(status, outputs, lambda d: d.get("AlgorithmSpecification", {}).get("MetricDefinitions", ())),
+    Reading(status, outputs, _training.metric_definitions),
 )
 component = Component(
     name="SageMaker - Training Job",

@@ -1,0 +1,1 @@
+"""`aws.sagemaker.batch_transform`: a SageMaker batch transform."""

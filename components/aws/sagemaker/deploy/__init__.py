@@ -1,0 +1,1 @@
+"""`aws.sagemaker.deploy`: a SageMaker endpoint."""

@@ -1,0 +1,1 @@
+"""`aws.sagemaker.ground_truth`: a SageMaker Ground Truth labeling job."""

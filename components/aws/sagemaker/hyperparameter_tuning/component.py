@@ -1,0 +1,333 @@
+"""SageMaker hyperparameter tuning: one tuning job, which runs many training jobs and finds the best.
+
+What is sent, and what is left out when blank, follows the predecessor's observed behaviour; where it does not, on
+purpose, `DEVIATIONS` says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from components.aws.inputs import AwsInputs, Where
+from components.aws.sagemaker import _training
+from components.aws.sagemaker._api import TUNING
+from components.aws.sagemaker._inputs import SpotInputs
+from components.aws.sagemaker._reading import Reading
+from components.aws.sagemaker._request import blank_dropped, identified, key_value_tags
+from components.aws.sagemaker._wiring import Wiring
+from components.aws.sagemaker.hyperparameter_tuning.reading import (
+    best_training_job,
+    metric_definitions,
+    status,
+)
+from components.aws.sagemaker.hyperparameter_tuning.search_space import SearchSpace
+from runner.errors import InputError
+from runner.identity import Identity
+from runner.inputs import Flag, JsonArray, JsonObject, Outputs, arg
+from runner.job import Component, Job
+
+if TYPE_CHECKING:
+    from components.aws.sagemaker._tuning import TuningJob
+    from components.aws.session import Aws
+
+MOST_PARENTS = 5
+"""Tuning jobs that a warm start may begin from."""
+
+DEVIATIONS = (
+    "Wrong input ends with exit code 2 and names the argument; the predecessor ended with 1.",
+    "Wrong ranges, doubled names and too long a `job_name` are named before anything is sent; the service refused them.",
+    "Trials are told as they start and end, with their parameters and objective; it printed nothing of them.",
+    "The logs of all trials are shown live, each line with its trial's number (`trial_logs`); it printed none.",
+    "`strategy` also takes `Grid` and `Hyperband`, with `strategy_config`.",
+    "With `Grid`, `max_num_jobs` has to be the number of combinations, or 0, which stands for it.",
+    "A tuning job that completed, but none of its training jobs with an objective, failed; it ended with a KeyError.",
+    (
+        "`best_hyperparameters` leaves out all names that begin with `_`, which are the service's own; it left out just "
+        "`_tuning_objective_metric`, and ended with a KeyError where that was missing."
+    ),
+    "One of `vpc_security_group_ids` and `vpc_subnets` without the other is an error; it was dropped silently.",
+    "The built-in xgboost takes a version (`xgboost:1.7-1`); it always failed.",
+    "`instance_count`, `volume_size` and `max_run_time` of 0 are errors; they were replaced silently.",
+    "`training_input_mode` also takes `FastFile`.",
+    "Unknown, abbreviated and doubled arguments are errors.",
+    "What the service's own patterns and limits refuse, and tags that are AWS's or kfp-runner's, is an error.",
+    (
+        "In a pipeline run that passes its id (`runner.pipeline.identified`), a blank `job_name` becomes the same one "
+        "in every attempt, and two tags are added, so that a restarted pod finds its job again."
+    ),
+)
+
+
+EXAMPLE = """\
+  --region us-east-1 --role arn:aws:iam::123456789012:role/sagemaker \\
+  --algorithm_name k-means --metric_name test:msd --metric_type Minimize \\
+  --static_parameters '{"k": "10", "feature_dim": "64"}' \\
+  --integer_parameters '[{"Name": "extra_center_factor", "MinValue": "4", "MaxValue": "10"}]' \\
+  --categorical_parameters '[{"Name": "init_method", "Values": ["random", "kmeans++"]}]' \\
+  --max_num_jobs 4 --max_parallel_jobs 2 \\
+  --channels '[{"ChannelName": "train", "ContentType": "text/csv;label_size=0", "DataSource": {"S3DataSource":
+    {"S3DataType": "S3Prefix", "S3Uri": "s3://kfp-runner-samples/digits/train/",
+     "S3DataDistributionType": "FullyReplicated"}}},
+   {"ChannelName": "test", "ContentType": "text/csv;label_size=0", "DataSource": {"S3DataSource":
+    {"S3DataType": "S3Prefix", "S3Uri": "s3://kfp-runner-samples/digits/test/",
+     "S3DataDistributionType": "FullyReplicated"}}}]' \\
+  --output_location s3://kfp-runner-samples/output"""
+
+
+class TuningInputs(AwsInputs, SpotInputs):
+    """Arguments of a tuning job, in the predecessor's order; the last two are ours."""
+
+    job_name: str = arg(
+        "Name of the job, at most 32 letters, digits and hyphens; blank for a generated one.", ""
+    )
+    role: str = arg("ARN of the role that SageMaker runs the training jobs as.")
+    image: str = arg("Image of the algorithm; wins over algorithm_name.", "")
+    algorithm_name: str = arg(
+        "Built-in algorithm (k-means, xgboost:1.7-1), or an algorithm resource; not with image.", ""
+    )
+    training_input_mode: Literal["File", "Pipe", "FastFile"] = arg("How data reaches the container.", "File")
+    metric_definitions: JsonObject = arg(
+        "Metrics to find in the log, as {name: regular expression with one group}.", {}
+    )
+    strategy: Literal["Bayesian", "Random", "Grid", "Hyperband"] = arg("How to search.", "Bayesian")
+    metric_name: str = arg("Objective: the metric by which training jobs are compared.")
+    metric_type: Literal["Maximize", "Minimize"] = arg("Whether more of the objective is better, or less.")
+    early_stopping_type: Literal["Off", "Auto"] = arg(
+        "Auto stops training jobs that are unlikely to become the best; not with Hyperband, which has its own way.",
+        "Off",
+    )
+    static_parameters: JsonObject = arg(
+        'Hyperparameters that are the same in all training jobs; every value is text: {"k": "10"}.', {}
+    )
+    integer_parameters: JsonArray = arg(
+        'Whole numbers to search, as [{"Name": "k", "MinValue": "2", "MaxValue": "9", "ScalingType": "Auto"}].',
+        [],
+    )
+    continuous_parameters: JsonArray = arg(
+        'Numbers to search, as [{"Name": "lr", "MinValue": "0.01", "MaxValue": "0.1", "ScalingType": "Auto"}].',
+        [],
+    )
+    categorical_parameters: JsonArray = arg(
+        'Choices to search, as [{"Name": "init", "Values": ["a", "b"]}].', []
+    )
+    channels: JsonArray = arg("Input channels, at least one, each a Channel object of the SageMaker API.")
+    output_location: str = arg("S3 prefix under which the models are stored.")
+    output_encryption_key: str = arg("KMS key of the stored models.", "")
+    instance_type: str = arg("ML instance type.", "ml.m4.xlarge")
+    instance_count: int = arg("Number of instances per training job.", 1, ge=1)
+    volume_size: int = arg("Storage per instance in GB.", 30, ge=1)
+    max_num_jobs: int = arg("Training jobs in total; with Grid 0 for all combinations.", ge=0)
+    max_parallel_jobs: int = arg("Training jobs at the same time.", ge=1)
+    resource_encryption_key: str = arg("KMS key of the instances' volumes.", "")
+    vpc_security_group_ids: str = arg("Security groups, separated by commas; together with vpc_subnets.", "")
+    vpc_subnets: str = arg("Subnets, separated by commas; together with vpc_security_group_ids.", "")
+    network_isolation: Flag = arg("Run the container without network, and without AWS credentials.", True)
+    traffic_encryption: Flag = arg("Encrypt the traffic between instances.", False)
+    warm_start_type: Literal["IdenticalDataAndAlgorithm", "TransferLearning", ""] = arg(
+        "How to begin from what earlier tuning jobs found: together with parent_hpo_jobs.", ""
+    )
+    parent_hpo_jobs: str = arg(
+        "Tuning jobs to begin from, at most five, separated by commas; together with warm_start_type.", ""
+    )
+    strategy_config: JsonObject = arg(
+        'For Hyperband: {"HyperbandStrategyConfig": {"MinResource": 1, "MaxResource": 10}}.', {}
+    )
+    trial_logs: Literal["all", "none", "errors", "best"] = arg(
+        "Whose log lines to show: all trials', no trial's, the last lines of those that fail, or those of each best.",
+        "all",
+    )
+
+
+class TuningOutputs(Outputs):
+    """What a tuning job leaves behind."""
+
+    hpo_job_name: str = arg("Name of the tuning job.")
+    model_artifact_url: str = arg("S3 address of the best training job's model.tar.gz.")
+    best_job_name: str = arg("Name of the best training job.")
+    best_hyperparameters: JsonObject = arg("Hyperparameters of the best training job, as train takes them.")
+    training_image: str = arg("Image that was trained with.")
+
+
+ARGUMENTS = {
+    **_training.ARGUMENTS,
+    "HyperParameterTuningJobName": "job_name",
+    "HyperParameterTuningJobConfig.Strategy": "strategy",
+    "HyperParameterTuningJobConfig.StrategyConfig": "strategy_config",
+    "HyperParameterTuningJobObjective": "metric_name",
+    "HyperParameterTuningJobObjective.Type": "metric_type",
+    "ResourceLimits.MaxNumberOfTrainingJobs": "max_num_jobs",
+    "ResourceLimits.MaxParallelTrainingJobs": "max_parallel_jobs",
+    "ParameterRanges.IntegerParameterRanges": "integer_parameters",
+    "ParameterRanges.ContinuousParameterRanges": "continuous_parameters",
+    "ParameterRanges.CategoricalParameterRanges": "categorical_parameters",
+    "TrainingJobEarlyStoppingType": "early_stopping_type",
+    "StaticHyperParameters": "static_parameters",
+    "OutputDataConfig": "output_location",
+    "WarmStartConfig": "parent_hpo_jobs",
+    "WarmStartConfig.WarmStartType": "warm_start_type",
+}
+"""Request member, with its path → the argument that fills it, or most of it."""
+
+
+def request(inputs: TuningInputs, identity: Identity) -> dict[str, Any]:
+    """Return the CreateHyperParameterTuningJob body. Raises `InputError`."""
+    space = SearchSpace(
+        inputs.strategy,
+        inputs.integer_parameters,
+        inputs.continuous_parameters,
+        inputs.categorical_parameters,
+        inputs.static_parameters,
+        inputs.strategy_config,
+    )
+    parents = [name.strip() for name in inputs.parent_hpo_jobs.split(",") if name.strip()]
+    wrong = [
+        *_training.not_text("static_parameters", inputs.static_parameters),
+        *_training.wrong(inputs),
+        *_wrong_objective(inputs),
+        *(unsound := [*space.wrong()]),
+        *([] if unsound else _wrong_numbers(inputs, space)),
+        *_wrong_warm_start(inputs.warm_start_type, parents),
+    ]
+    if wrong:
+        raise InputError("; ".join(wrong))
+    body: dict[str, Any] = {
+        "HyperParameterTuningJobName": inputs.job_name,
+        "HyperParameterTuningJobConfig": _config(inputs, inputs.max_num_jobs or space.combinations),
+        "TrainingJobDefinition": {
+            "StaticHyperParameters": inputs.static_parameters,
+            **_training.definition(inputs, inputs.output_location),
+        },
+        "Tags": key_value_tags(inputs.tags),
+    }
+    if parents:
+        body["WarmStartConfig"] = {
+            "WarmStartType": inputs.warm_start_type,
+            "ParentHyperParameterTuningJobs": [{"HyperParameterTuningJobName": name} for name in parents],
+        }
+    return {TUNING.create: identified(TUNING, body, identity)}
+
+
+def _config(inputs: TuningInputs, jobs: int) -> dict[str, Any]:
+    return {
+        "Strategy": inputs.strategy,
+        "HyperParameterTuningJobObjective": {"Type": inputs.metric_type, "MetricName": inputs.metric_name},
+        "ResourceLimits": {
+            "MaxNumberOfTrainingJobs": jobs,
+            "MaxParallelTrainingJobs": inputs.max_parallel_jobs,
+        },
+        "ParameterRanges": {
+            "IntegerParameterRanges": inputs.integer_parameters,
+            "ContinuousParameterRanges": inputs.continuous_parameters,
+            "CategoricalParameterRanges": inputs.categorical_parameters,
+        },
+        "TrainingJobEarlyStoppingType": inputs.early_stopping_type,
+        **blank_dropped(StrategyConfig=inputs.strategy_config),
+    }
+
+
+def _wrong_objective(inputs: TuningInputs) -> Iterator[str]:
+    names = list(inputs.metric_definitions)
+    # A built-in algorithm declares its metrics itself, and an algorithm resource may.
+    own = inputs.image and not _training.is_builtin(inputs.image)
+    if own and names and inputs.metric_name not in names:
+        yield (
+            f"--metric_name is {inputs.metric_name!r}, which is none of --metric_definitions ({', '.join(names)}); "
+            "SageMaker would find no objective in the log"
+        )
+    if inputs.strategy == "Hyperband" and inputs.early_stopping_type != "Off":
+        yield (
+            f"--early_stopping_type is {inputs.early_stopping_type}, but Hyperband stops training jobs in its own way; "
+            "set it to Off"
+        )
+
+
+def _wrong_numbers(inputs: TuningInputs, space: SearchSpace) -> Iterator[str]:
+    """Compare the numbers of jobs, in a search space that is sound."""
+    jobs = inputs.max_num_jobs
+    if inputs.strategy == "Grid":
+        if jobs not in (0, space.combinations):
+            yield (
+                f"--max_num_jobs is {jobs}, but the grid has {space.combinations} combinations, and all are tried; write "
+                f"{space.combinations}, or 0"
+            )
+        jobs = space.combinations
+    elif jobs == 0:
+        yield f"--max_num_jobs is 0, which is too small; at least 1 is needed with --strategy {inputs.strategy}"
+        return
+    if inputs.max_parallel_jobs > jobs:
+        yield f"--max_parallel_jobs is {inputs.max_parallel_jobs}, which is more than all training jobs ({jobs})"
+
+
+def _wrong_warm_start(kind: str, parents: list[str]) -> Iterator[str]:
+    if kind and not parents:
+        yield f"--warm_start_type is {kind}, but --parent_hpo_jobs is blank; name the tuning jobs to begin from"
+    if parents and not kind:
+        yield (
+            "--parent_hpo_jobs is given, but --warm_start_type is blank; write IdenticalDataAndAlgorithm or TransferLearning"
+        )
+    if len(parents) > MOST_PARENTS:
+        yield f"--parent_hpo_jobs names {len(parents)} tuning jobs; at most {MOST_PARENTS} are possible"
+    if twice := sorted({name for name in parents if parents.count(name) > 1}):
+        yield f"--parent_hpo_jobs names {', '.join(twice)} more than once"
+
+
+async def outputs(aws: Aws, description: Mapping[str, Any]) -> TuningOutputs:
+    """Read the outputs off an ended tuning job's best training job."""
+    best = best_training_job(description)
+    trained = await aws.call("sagemaker", "describe_training_job", TrainingJobName=best["TrainingJobName"])
+    return TuningOutputs(
+        hpo_job_name=description["HyperParameterTuningJobName"],
+        model_artifact_url=_training.artifact(trained),
+        best_job_name=best["TrainingJobName"],
+        best_hyperparameters={
+            name: value
+            for name, value in trained.get("HyperParameters", {}).items()
+            if not name.startswith("_")
+        },
+        training_image=await _training.training_image(aws, trained),
+    )
+
+
+def _job() -> type[TuningJob]:
+    from components.aws.sagemaker._tuning import TuningJob
+
+    return TuningJob
+
+
+WIRING = Wiring(
+    "aws.sagemaker.hyperparameter_tuning",
+    TUNING,
+    request,
+    ARGUMENTS,
+    Reading(status, outputs, metric_definitions),
+    _job,
+)
+
+
+@asynccontextmanager
+async def connect(inputs: TuningInputs, identity: Identity) -> AsyncIterator[Job]:
+    """Check the request, and open the connections; nothing is sent before `launch`."""
+    async with WIRING.connect(inputs, identity) as job:
+        cast("TuningJob", job).trial_logs = inputs.trial_logs
+        yield job
+
+
+component = Component(
+    name="SageMaker - Hyperparameter Tuning",
+    summary=(
+        "Search for the best hyperparameters with a SageMaker tuning job: every trial live, with its log, metrics and "
+        "objective, and a stop that stops them all."
+    ),
+    inputs=TuningInputs,
+    outputs=TuningOutputs,
+    request=request,
+    check=WIRING.check,
+    connect=connect,
+    attach=WIRING.attach,
+    where=Where,
+    provider="aws",
+    deviations=DEVIATIONS,
+    example=EXAMPLE,
+)

@@ -1,0 +1,1 @@
+"""`aws.sagemaker.model`: a SageMaker model."""

@@ -1,0 +1,1 @@
+"""`aws.sagemaker.process`: a SageMaker processing job."""

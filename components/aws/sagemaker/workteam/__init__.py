@@ -1,0 +1,1 @@
+"""`aws.sagemaker.workteam`: a SageMaker private work team."""
