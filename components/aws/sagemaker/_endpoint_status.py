@@ -53,7 +53,8 @@ def status(description: Mapping[str, Any], target: str = "", *, began: bool = Tr
         hint(reason) if failed and reason else "",
         brief=state == "Deleting",
         facts={"endpoint": str(description["EndpointName"]), "configuration": running(description)}
-        if phase.final
+        if phase is Phase.SUCCEEDED
+        or (phase.final and target)  # What could not be made is not there to be told of.
         else {},
     )
 

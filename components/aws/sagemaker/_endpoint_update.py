@@ -127,8 +127,10 @@ class Update(Way):
         there = status.phase is not Phase.STOPPED
         self._restoring = self._restoring or (status.state == "InService" and running(self._last) == self.old)
         if there and self.config.name in (running(self._last), pending(self._last)):
-            left = f"the {self.config.noun} is in use and was left; go back with: {self.command}"
-            status = reading.amended(status, (), (left,))
+            way = f"go back with: {self.config.as_role(self._back)}"
+            if status.state == "Failed":
+                way = f"SageMaker lets a failed endpoint only be deleted: {self.endpoint.delete_command}"
+            status = reading.amended(status, (), (f"the {self.config.noun} is in use and was left; {way}",))
         else:
             status = reading.amended(status, *await self._remove([self.config]))
         self.over = True
@@ -214,6 +216,9 @@ class Update(Way):
             return self.config.as_role(self._leftover.delete_command)
         if self._sent is Known.UNTRIED:
             return self.config.as_role(delete)
-        back = self.endpoint.command("update-endpoint", endpoint_config_name=self.old)
-        steps = [wait, delete] if self._restoring else [wait, back, wait, delete]
+        steps = [wait, delete] if self._restoring else [wait, self._back, wait, delete]
         return self.config.as_role(" && ".join(steps))
+
+    @property
+    def _back(self) -> str:
+        return self.endpoint.command("update-endpoint", endpoint_config_name=self.old)

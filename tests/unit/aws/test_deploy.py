@@ -88,7 +88,7 @@ TAG = [{"Key": "a", "Value": "1"}]
         (
             {"model_name_2": "m-2", "initial_variant_weight_2": "0.0"},
             f"{CONFIG}.ProductionVariants.1.InitialVariantWeight",
-            0.0,
+            1.0,
         ),
         ({}, UPDATE, None),
         ({"update_endpoint": "yes"}, UPDATE, None),
@@ -154,7 +154,6 @@ def test_in_a_pipeline_run_names_and_tags_follow_from_the_run_key() -> None:
         ({"initial_instance_count_1": 0}, ["--initial_instance_count_1 is 0", "at least 1"]),
         ({"model_name_3": "m", "initial_instance_count_3": -1}, ["--initial_instance_count_3 is -1"]),
         ({"model_name_2": "m", "variant_name_2": "variant-name-1"}, ["--variant_name_2", "use another"]),
-        ({"initial_variant_weight_1": 0}, ["--initial_variant_weight_1 is 0", "traffic"]),
         ({"endpoint_name": "under_score"}, ["--endpoint_name is 'under_score'"]),
         ({"endpoint_name": "x" * 64}, ["--endpoint_name", "at most 63"]),
         ({"endpoint_config_name": "-x"}, ["--endpoint_config_name is '-x'"]),
@@ -256,8 +255,9 @@ def description(state: str, config: str = "epc", **more: Any) -> dict[str, Any]:
 def test_the_services_words(state: str, phase: Phase) -> None:
     status = reading.status(description(state))
     assert (status.phase, status.state) == (phase, state)
-    assert bool(status.facts) is phase.final
-    assert status.facts in ({}, {"endpoint": "ep", "configuration": "epc"})
+    made = {"endpoint": "ep", "configuration": "epc"}
+    assert status.facts == (made if phase is Phase.SUCCEEDED else {})
+    assert reading.status(description(state), "epc").facts == (made if phase.final else {})
 
 
 def test_a_failure_with_and_without_a_reason() -> None:

@@ -463,16 +463,29 @@ async def test_an_endpoint_that_still_looks_as_before_has_not_been_rolled_back()
     assert (await ended(job)).phase is Phase.SUCCEEDED
 
 
-async def test_an_endpoint_that_is_left_on_a_mix_is_told_with_the_way_back() -> None:
+@pytest.mark.parametrize(
+    ("state", "way"),
+    [
+        (
+            "UpdateRollbackFailed",
+            "aws sagemaker update-endpoint --region us-east-1 --endpoint-name live --endpoint-config-name before",
+        ),
+        ("Failed", "aws sagemaker delete-endpoint --region us-east-1 --endpoint-name live"),
+    ],
+)
+async def test_an_endpoint_that_can_not_go_on_is_left_and_told_with_what_can_be_done(
+    state: str, way: str
+) -> None:
     hosting = Hosting()
     hosting.add_live()
     job = update_of(hosting)
     await job.launch()
     endpoint = hosting.endpoints[LIVE]
-    endpoint.state, endpoint.config, endpoint.until = "UpdateRollbackFailed", CONFIG, float("inf")
+    endpoint.state, endpoint.config, endpoint.until = state, CONFIG, float("inf")
     status = await job.describe()
     assert status.phase is Phase.FAILED
-    assert f"--endpoint-config-name {OLD}" in status.hint
+    assert status.hint.endswith(way)
+    assert await job.stop() is StopAnswer.ENDED
     assert set(hosting.configs) == {OLD, CONFIG}
 
 

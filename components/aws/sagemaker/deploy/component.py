@@ -46,7 +46,6 @@ DEVIATIONS = (
         "With `update_endpoint`, only an answer that there is no such endpoint leads to a new one; any error did. An "
         "endpoint that is being changed is waited for, for two minutes."
     ),
-    "A variant's weight of 0 is sent as 0; it was replaced by 1.",
     "An instance count of 0, and two variants of one name, are errors; the count was replaced silently.",
     "Unknown, abbreviated and doubled arguments are errors.",
     "What the service's own patterns and limits refuse, and tags that are AWS's or kfp-runner's, is an error.",
@@ -82,7 +81,7 @@ class DeployInputs(AwsInputs):
     initial_instance_count_1: int = arg("Instances of the first variant.", 1)
     instance_type_1: str = arg("ML instance type of the first variant.", "ml.m4.xlarge")
     initial_variant_weight_1: Weight = arg(
-        "Share of the traffic, relative to the other variants' weights.", 1.0
+        "Share of the traffic, relative to the other variants' weights; 0 counts as not given.", 1.0
     )
     accelerator_type_1: Accelerator = arg("Elastic Inference accelerator of the first variant.", "")
     variant_name_2: str = arg("Name of the second variant.", "variant-name-2")
@@ -90,7 +89,7 @@ class DeployInputs(AwsInputs):
     initial_instance_count_2: int = arg("Instances of the second variant.", 1)
     instance_type_2: str = arg("ML instance type of the second variant.", "ml.m4.xlarge")
     initial_variant_weight_2: Weight = arg(
-        "Share of the traffic, relative to the other variants' weights.", 1.0
+        "Share of the traffic, relative to the other variants' weights; 0 counts as not given.", 1.0
     )
     accelerator_type_2: Accelerator = arg("Elastic Inference accelerator of the second variant.", "")
     variant_name_3: str = arg("Name of the third variant.", "variant-name-3")
@@ -98,7 +97,7 @@ class DeployInputs(AwsInputs):
     initial_instance_count_3: int = arg("Instances of the third variant.", 1)
     instance_type_3: str = arg("ML instance type of the third variant.", "ml.m4.xlarge")
     initial_variant_weight_3: Weight = arg(
-        "Share of the traffic, relative to the other variants' weights.", 1.0
+        "Share of the traffic, relative to the other variants' weights; 0 counts as not given.", 1.0
     )
     accelerator_type_3: Accelerator = arg("Elastic Inference accelerator of the third variant.", "")
 
@@ -198,12 +197,11 @@ def _variants(inputs: DeployInputs) -> list[dict[str, Any]]:
                 "ModelName": getattr(inputs, f"model_name_{number}"),
                 "InitialInstanceCount": count,
                 "InstanceType": getattr(inputs, f"instance_type_{number}") or "ml.m4.xlarge",
-                "InitialVariantWeight": getattr(inputs, f"initial_variant_weight_{number}"),
+                # As the predecessor had it: pipelines that pass a 0 get what they got.
+                "InitialVariantWeight": getattr(inputs, f"initial_variant_weight_{number}") or 1.0,
                 **blank_dropped(AcceleratorType=getattr(inputs, f"accelerator_type_{number}")),
             }
         )
-    if not any(variant["InitialVariantWeight"] for variant in variants):
-        wrong.append("--initial_variant_weight_1 is 0, as every other variant's is; one has to have traffic")
     if wrong:
         raise InputError("; ".join(wrong))
     return variants
