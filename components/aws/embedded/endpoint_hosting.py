@@ -52,8 +52,7 @@ async def host(
         await _live(endpoint, fleet, site, images, folder)
     except Exception:  # noqa: BLE001  whatever it is, the client has to see the deployment end
         _log.exception("%s broke the embedded cloud", endpoint.arn)
-        fleet.halt.set()
-        endpoint.give_up("InternalServerError: We encountered an internal error. Please try again.")
+        endpoint.lose(fleet, "InternalServerError: We encountered an internal error. Please try again.")
     finally:
         await asyncio.to_thread(remove, folder)
         ended()

@@ -129,6 +129,14 @@ class Endpoint:
         self.pending = None
         self.enter("InService" if self.current else "Failed", reason)
 
+    def lose(self, fleet: Fleet, reason: str) -> None:
+        """A fleet ended without being told to."""
+        fleet.halt.set()
+        if fleet is self.current:
+            self.current = None
+        if self.status != "Deleting":
+            self.give_up(reason)
+
     def delete(self) -> None:
         """End all that runs."""
         self.enter("Deleting")

@@ -217,7 +217,8 @@ class Server:
     ) -> Reply:
         timeout = aiohttp.ClientTimeout(total=seconds)
         url = f"http://{HOST}:{self.port}{path}"
-        content = io.BytesIO(body) if method == "POST" else None  # large bytes as they are would hold up the loop
+        # Not the bytes themselves: many of them at once would hold up the loop.
+        content = io.BytesIO(body) if method == "POST" else None
         try:
             async with self._session.request(
                 method, url, data=content, headers=headers, timeout=timeout, allow_redirects=False
