@@ -15,8 +15,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from components.aws.errors import AlreadyExists, Denied
-from components.aws.sagemaker._endpoint import DeployJob
 from components.aws.sagemaker.deploy import component as deploy
+from components.aws.sagemaker.deploy._job import DeployJob
 from components.aws.session import READ_TIMEOUT
 from runner.errors import NotFound, ServiceError, Throttled, Transient
 from runner.identity import Identity

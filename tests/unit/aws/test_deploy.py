@@ -10,7 +10,7 @@ import pytest
 from botocore.session import Session
 from pydantic import ValidationError
 
-from components.aws.sagemaker import _endpoint_status as reading
+from components.aws.sagemaker.deploy import _status as reading
 from components.aws.sagemaker.deploy import component as deploy
 from components.aws.validate import check
 from runner.errors import InputError

@@ -13,9 +13,9 @@ from botocore import xform_name
 
 from components.aws.errors import Denied
 from components.aws.readers import FilterReader, StreamReader
-from components.aws.sagemaker import _endpoint
-from components.aws.sagemaker._endpoint import DeployJob
+from components.aws.sagemaker.deploy import _job as _endpoint
 from components.aws.sagemaker.deploy import component as deploy
+from components.aws.sagemaker.deploy._job import DeployJob
 from runner.errors import NameTaken, NotFound, ServiceError, Throttled, Transient
 from runner.events import LogLine, LogSummary, Phase, Status
 from runner.job import StopAnswer

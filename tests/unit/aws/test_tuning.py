@@ -13,7 +13,7 @@ from botocore.session import Session
 
 from components.aws.sagemaker import _training
 from components.aws.sagemaker.hyperparameter_tuning import component as tuning
-from components.aws.sagemaker.hyperparameter_tuning.reading import metric_definitions, status
+from components.aws.sagemaker.hyperparameter_tuning._reading import metric_definitions, status
 from components.aws.sagemaker.train import component as train
 from components.aws.validate import check
 from runner.errors import InputError

@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from components.aws.errors import AlreadyExists, Denied
 from components.aws.sagemaker._api import TUNING
 from components.aws.sagemaker._job import covers
-from components.aws.sagemaker._trial_list import LIST_RATE, PAGE
-from components.aws.sagemaker._trial_logs import (
+from components.aws.sagemaker.hyperparameter_tuning import component as tuning
+from components.aws.sagemaker.hyperparameter_tuning._job import TuningJob
+from components.aws.sagemaker.hyperparameter_tuning._trial_list import LIST_RATE, PAGE
+from components.aws.sagemaker.hyperparameter_tuning._trial_logs import (
     KEPT,
     KEPT_CHARACTERS,
     KEPT_TRIALS,
@@ -24,9 +26,7 @@ from components.aws.sagemaker._trial_logs import (
     Show,
     TrialLogs,
 )
-from components.aws.sagemaker._trials import Book, number, objective
-from components.aws.sagemaker._tuning import TuningJob
-from components.aws.sagemaker.hyperparameter_tuning import component as tuning
+from components.aws.sagemaker.hyperparameter_tuning._trials import Book, number, objective
 from runner.errors import NotFound, ServiceError, Throttled, Transient
 from runner.events import LogLine, LogSummary, Metric, Notice, Phase, Trial
 from runner.identity import Identity

@@ -224,7 +224,7 @@ async def _check(aws: Any, requests: Mapping[str, Any]) -> None:  # noqa: ANN401
 @asynccontextmanager
 async def connect(inputs: DeployInputs, identity: Identity) -> AsyncIterator[Job]:
     """Check the requests, and open the connections; nothing is sent before `launch`."""
-    from components.aws.sagemaker._endpoint import DeployJob
+    from components.aws.sagemaker.deploy._job import DeployJob
     from components.aws.session import Aws
 
     requests = request(inputs, identity)
@@ -238,7 +238,7 @@ async def connect(inputs: DeployInputs, identity: Identity) -> AsyncIterator[Job
 @asynccontextmanager
 async def attach(where: Where, name: str) -> AsyncIterator[Job]:
     """Open the connections to an endpoint that exists."""
-    from components.aws.sagemaker._endpoint import DeployJob
+    from components.aws.sagemaker.deploy._job import DeployJob
     from components.aws.session import Aws
 
     async with Aws(where) as aws:

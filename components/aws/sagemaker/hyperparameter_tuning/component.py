@@ -17,19 +17,19 @@ from components.aws.sagemaker._inputs import SpotInputs
 from components.aws.sagemaker._reading import Reading
 from components.aws.sagemaker._request import blank_dropped, identified, key_value_tags
 from components.aws.sagemaker._wiring import Wiring
-from components.aws.sagemaker.hyperparameter_tuning.reading import (
+from components.aws.sagemaker.hyperparameter_tuning._reading import (
     best_training_job,
     metric_definitions,
     status,
 )
-from components.aws.sagemaker.hyperparameter_tuning.search_space import SearchSpace
+from components.aws.sagemaker.hyperparameter_tuning._search_space import SearchSpace
 from runner.errors import InputError
 from runner.identity import Identity
 from runner.inputs import Flag, JsonArray, JsonObject, Outputs, arg
 from runner.job import Component, Job
 
 if TYPE_CHECKING:
-    from components.aws.sagemaker._tuning import TuningJob
+    from components.aws.sagemaker.hyperparameter_tuning._job import TuningJob
     from components.aws.session import Aws
 
 MOST_PARENTS = 5
@@ -291,7 +291,7 @@ async def outputs(aws: Aws, description: Mapping[str, Any]) -> TuningOutputs:
 
 
 def _job() -> type[TuningJob]:
-    from components.aws.sagemaker._tuning import TuningJob
+    from components.aws.sagemaker.hyperparameter_tuning._job import TuningJob
 
     return TuningJob
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from components.aws.errors import AlreadyExists
-from components.aws.sagemaker import _endpoint_status as reading
 from components.aws.sagemaker._api import ENDPOINT
-from components.aws.sagemaker._endpoint_parts import Body, Known
-from components.aws.sagemaker._endpoint_ways import Way, worst
+from components.aws.sagemaker.deploy import _status as reading
+from components.aws.sagemaker.deploy._parts import Body, Known
+from components.aws.sagemaker.deploy._ways import Way, worst
 from runner.errors import NameTaken, NotFound, Transient
 from runner.events import Phase, Status
 from runner.job import StopAnswer

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from components.aws.errors import Denied
-from components.aws.sagemaker import _endpoint_status as reading
 from components.aws.sagemaker._api import ENDPOINT, ENDPOINT_CONFIG
-from components.aws.sagemaker._endpoint_parts import Body, Known, Part
-from components.aws.sagemaker._endpoint_status import IN_PROGRESS, pending, running
-from components.aws.sagemaker._endpoint_ways import Way
+from components.aws.sagemaker.deploy import _status as reading
+from components.aws.sagemaker.deploy._parts import Body, Known, Part
+from components.aws.sagemaker.deploy._status import IN_PROGRESS, pending, running
+from components.aws.sagemaker.deploy._ways import Way
 from components.aws.session import Aws
 from runner.errors import NotFound, ServiceError, Transient
 from runner.events import Phase, Status

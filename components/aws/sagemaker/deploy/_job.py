@@ -15,14 +15,14 @@ from components.aws import console
 from components.aws.cloudwatch import FollowTiming, LogFeed
 from components.aws.errors import Denied, Unsupported
 from components.aws.readers import BestReader
-from components.aws.sagemaker import _endpoint_status as reading
 from components.aws.sagemaker._api import ENDPOINT, ENDPOINT_CONFIG
-from components.aws.sagemaker._endpoint_create import Creation
-from components.aws.sagemaker._endpoint_parts import Body, NotSent, Part
-from components.aws.sagemaker._endpoint_status import IN_PROGRESS, pending, running
-from components.aws.sagemaker._endpoint_update import REPLACES_TAG, Update
-from components.aws.sagemaker._endpoint_ways import Way
 from components.aws.sagemaker._job import CLOCK_DRIFT, VISIBLE_SECONDS, _service_time
+from components.aws.sagemaker.deploy import _status as reading
+from components.aws.sagemaker.deploy._create import Creation
+from components.aws.sagemaker.deploy._parts import Body, NotSent, Part
+from components.aws.sagemaker.deploy._status import IN_PROGRESS, pending, running
+from components.aws.sagemaker.deploy._update import REPLACES_TAG, Update
+from components.aws.sagemaker.deploy._ways import Way
 from components.aws.session import Aws
 from runner.errors import NotFound, ServiceError, Transient
 from runner.events import Launched, LogLine, LogSummary, Notice, Phase, Status

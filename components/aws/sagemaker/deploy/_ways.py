@@ -7,8 +7,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from components.aws.errors import AlreadyExists
-from components.aws.sagemaker._endpoint_parts import Body, Known, NotSent, Part, Unsettled
 from components.aws.sagemaker._job import VISIBLE_SECONDS
+from components.aws.sagemaker.deploy._parts import Body, Known, NotSent, Part, Unsettled
 from runner.errors import NameTaken, NotFound, ServiceError, Transient
 from runner.events import Status
 from runner.job import StopAnswer

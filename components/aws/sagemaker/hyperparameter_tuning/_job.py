@@ -18,9 +18,9 @@ from components.aws.sagemaker._job import SageMakerJob, instance
 from components.aws.sagemaker._metrics import Extractor
 from components.aws.sagemaker._reading import Description, Reading
 from components.aws.sagemaker._training import metric_definitions
-from components.aws.sagemaker._trial_list import CLOSING_SECONDS, TrialLister
-from components.aws.sagemaker._trial_logs import Show, TrialLogs
-from components.aws.sagemaker._trials import Book, number
+from components.aws.sagemaker.hyperparameter_tuning._trial_list import CLOSING_SECONDS, TrialLister
+from components.aws.sagemaker.hyperparameter_tuning._trial_logs import Show, TrialLogs
+from components.aws.sagemaker.hyperparameter_tuning._trials import Book, number
 from components.aws.session import Aws
 from runner.errors import NotFound, ServiceError, Transient
 from runner.events import Level, LogLine, LogSummary, Metric, Notice, Phase, Status, Trial

@@ -15,8 +15,8 @@ from typing import Any
 
 from components.aws.errors import Denied, Unsupported
 from components.aws.sagemaker._api import ENDPOINT, Kind
-from components.aws.sagemaker._endpoint_status import IN_PROGRESS
 from components.aws.sagemaker._job import CLOCK_DRIFT, CLOCK_SLACK, covers
+from components.aws.sagemaker.deploy._status import IN_PROGRESS
 from components.aws.session import Aws
 from runner.errors import NotFound, ServiceError, Transient
 from runner.identity import OWNER_TAG

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from components.aws.errors import Denied, Unsupported
-from components.aws.sagemaker._trials import Book, Summary
+from components.aws.sagemaker.hyperparameter_tuning._trials import Book, Summary
 from components.aws.session import Aws
 from runner.errors import NotFound, ServiceError, Throttled, Transient
 from runner.events import Level, Notice

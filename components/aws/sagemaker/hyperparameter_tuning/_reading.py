@@ -9,7 +9,7 @@ from typing import Any
 from components.aws.sagemaker import _training
 from components.aws.sagemaker._api import TUNING
 from components.aws.sagemaker._hints import hint
-from components.aws.sagemaker._trials import number, objective
+from components.aws.sagemaker.hyperparameter_tuning._trials import number, objective
 from runner.events import Metric, Phase, Status
 
 _HINTS = (
