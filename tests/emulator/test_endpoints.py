@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from components.aws.embedded import endpoint_hosting, serving
+from components.aws.embedded.sagemaker.hosting import fleet as endpoint_hosting
+from components.aws.embedded.sagemaker.hosting import serving
 from tests.emulator.helpers import client, eventually, script
 from tests.emulator.serving_kit import SAMPLE, Hosting, alive, archive, hosting, lasting, server
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
-from components.aws.embedded import samples
+from components.aws.embedded.s3 import samples
 from tests.emulator.helpers import ROLE, client, embedded
 
 MEGABYTE = 1024**2

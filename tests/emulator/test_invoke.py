@@ -14,7 +14,8 @@ import pytest
 import pytest_asyncio
 from botocore.exceptions import ClientError
 
-from components.aws.embedded import Fault, serving
+from components.aws.embedded import Fault
+from components.aws.embedded.sagemaker.hosting import serving
 from tests.emulator.helpers import eventually
 from tests.emulator.serving_kit import Hosting, hosting, lasting, server
 

@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from botocore.exceptions import ClientError
 
-from components.aws.embedded.labeling_answers import LinesError, answers_key, json_lines, tasks
+from components.aws.embedded.sagemaker.labeling.answers import LinesError, answers_key, json_lines, tasks
 from tests.emulator.helpers import Aws, embedded
 from tests.emulator.labeling_helpers import TEAM, put, request, text
 

@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from components.aws.embedded import metrics
 from components.aws.embedded.errors import ApiError
-from components.aws.embedded.metrics import Metrics
+from components.aws.embedded.sagemaker import metrics
+from components.aws.embedded.sagemaker.metrics import Metrics
 from tests.emulator.helpers import embedded
 
 ENDLESS = r"(a|aa)+$"

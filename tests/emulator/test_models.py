@@ -13,7 +13,8 @@ import pytest
 import pytest_asyncio
 from botocore.exceptions import ClientError
 
-from components.aws.embedded import model_sample, samples
+from components.aws.embedded.s3 import samples
+from components.aws.embedded.sagemaker.hosting import sample as model_sample
 from tests.emulator.helpers import ROLE, client, embedded
 from tests.emulator.serving_kit import SAMPLE, Hosting, archive, hosting
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from components.aws.embedded import paths
-from components.aws.embedded.paths import UnsafeKeyError, container_key, inside
+from components.aws.embedded.machine import paths
+from components.aws.embedded.machine.paths import UnsafeKeyError, container_key, inside
 from tests.emulator.helpers import Aws, channel, embedded, eventually
 
 ESCAPES = [

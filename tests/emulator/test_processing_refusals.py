@@ -13,8 +13,8 @@ import pytest_asyncio
 from botocore.exceptions import ClientError
 
 from components.aws.embedded.errors import ApiError
-from components.aws.embedded.images import Command
-from components.aws.embedded.processing_command import arguments, translated
+from components.aws.embedded.sagemaker.images import Command
+from components.aws.embedded.sagemaker.processing.command import arguments, translated
 from tests.emulator.helpers import Aws, embedded, script
 from tests.emulator.processing_helpers import given, left, lines, request, run
 

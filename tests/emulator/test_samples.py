@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from components.aws.embedded import samples
+from components.aws.embedded.s3 import samples
 from tests.emulator.helpers import Aws, embedded
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from components.aws.embedded import serving as module
 from components.aws.embedded.errors import ApiError
-from components.aws.embedded.images import Images
-from components.aws.embedded.log_store import LogStore
-from components.aws.embedded.logged import Log
-from components.aws.embedded.objects import Location
-from components.aws.embedded.paths import UnsafeKeyError
-from components.aws.embedded.serving_data import ModelData, unpack
-from components.aws.embedded.space import Space
+from components.aws.embedded.logs.store import LogStore
+from components.aws.embedded.machine.logged import Log
+from components.aws.embedded.machine.paths import UnsafeKeyError
+from components.aws.embedded.machine.space import Space
+from components.aws.embedded.s3.objects import Location
+from components.aws.embedded.sagemaker.hosting import serving as module
+from components.aws.embedded.sagemaker.hosting.data import ModelData, unpack
+from components.aws.embedded.sagemaker.images import Images
 from tests.emulator.serving_kit import archive, hosting, lasting, server
 
 ROOMY = {"VolumeSizeInGB": 1, "InstanceCount": 1}

@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 from botocore.exceptions import ClientError
 
-from components.aws.embedded import transform_execution
+from components.aws.embedded.sagemaker.transform import execution as transform_execution
 from tests.emulator.helpers import DIGITS, ENDED, eventually, script
 from tests.emulator.serving_kit import SAMPLE, Hosting, alive, hosting, lasting, server
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from components.aws.embedded.errors import ApiError
-from components.aws.embedded.space import Space
-from components.aws.embedded.transform_data import DataError, Shaping, kind_of, unzipped
-from components.aws.embedded.transform_paths import JsonPath, SelectionError
+from components.aws.embedded.machine.space import Space
+from components.aws.embedded.sagemaker.transform.data import DataError, Shaping, kind_of, unzipped
+from components.aws.embedded.sagemaker.transform.paths import JsonPath, SelectionError
 
 ROW = ["id", "1", "2", "3"]
 RECORD = {"id": 7, "x": {"y": [10, 20, 30]}, "SageMakerOutput": {"score": 0.5}, "a b": 1}

@@ -11,10 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.aws.embedded.bayesian import Bayesian
-from components.aws.embedded.early_stopping import Hyperband, Median
-from components.aws.embedded.search_space import Categorical, Numeric, RangeError, Space, read
-from components.aws.embedded.strategies import Grid, Random, Seen, Strategy
+from components.aws.embedded.sagemaker.tuning.bayesian import Bayesian
+from components.aws.embedded.sagemaker.tuning.early_stopping import Hyperband, Median
+from components.aws.embedded.sagemaker.tuning.search_space import (
+    Categorical,
+    Numeric,
+    RangeError,
+    Space,
+    read,
+)
+from components.aws.embedded.sagemaker.tuning.strategies import Grid, Random, Seen, Strategy
 
 X = Numeric("x", 0.0, 1.0, "Linear", whole=False)
 Y = Numeric("y", 0.0, 1.0, "Linear", whole=False)

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from components.aws.embedded import tuning_run
-from components.aws.embedded.logged import expired
-from components.aws.embedded.strategies import Seen
+from components.aws.embedded.machine.logged import expired
+from components.aws.embedded.sagemaker.tuning import run as tuning_run
+from components.aws.embedded.sagemaker.tuning.strategies import Seen
 from tests.emulator.helpers import Aws, channel, embedded, eventually
 from tests.emulator.tuning_helpers import PARABOLA, described, ended, launched, trainings, tune, tuned
 

@@ -15,15 +15,16 @@ from xml.sax.saxutils import escape
 
 from aiohttp import web
 
-from components.aws.embedded import invocations, live_tail
 from components.aws.embedded.cloud import Journal
 from components.aws.embedded.errors import ApiError, not_implemented
 from components.aws.embedded.faults import Faults
 from components.aws.embedded.front import Front
 from components.aws.embedded.inbound import RUNTIME, Inbound, read, refusal
-from components.aws.embedded.logs import Logs
-from components.aws.embedded.objects import Objects
-from components.aws.embedded.sagemaker import SageMaker
+from components.aws.embedded.logs import live_tail
+from components.aws.embedded.logs.api import Logs
+from components.aws.embedded.s3.objects import Objects
+from components.aws.embedded.sagemaker.hosting import invocations
+from components.aws.embedded.sagemaker.service import SageMaker
 from components.aws.embedded.shapes import Model, model
 
 _log = logging.getLogger(__name__)

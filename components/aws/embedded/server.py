@@ -13,18 +13,18 @@ from typing import Any
 
 from aiohttp import web
 
-from components.aws.embedded import folder, samples
 from components.aws.embedded.app import App
 from components.aws.embedded.cloud import Cloud, Journal
 from components.aws.embedded.faults import Faults
 from components.aws.embedded.front import Front
-from components.aws.embedded.guardian import Guardian
-from components.aws.embedded.images import Images
-from components.aws.embedded.logs import Logs
-from components.aws.embedded.objects import Objects
-from components.aws.embedded.paths import remove
-from components.aws.embedded.sagemaker import SageMaker
-from components.aws.embedded.site import Site
+from components.aws.embedded.logs.api import Logs
+from components.aws.embedded.machine.guardian import Guardian
+from components.aws.embedded.machine.paths import remove
+from components.aws.embedded.s3 import folder, samples
+from components.aws.embedded.s3.objects import Objects
+from components.aws.embedded.sagemaker.images import Images
+from components.aws.embedded.sagemaker.service import SageMaker
+from components.aws.embedded.sagemaker.site import Site
 
 HOST = "127.0.0.1"
 CLOSING_SECONDS = 0.25

@@ -1,0 +1,1 @@
+"""CloudWatch Logs: its operations, what they are kept in, and the live tail."""

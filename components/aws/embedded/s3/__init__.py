@@ -1,0 +1,1 @@
+"""What the embedded S3 holds: objects, folders of this machine, samples."""

@@ -1,0 +1,1 @@
+"""The embedded SageMaker: what its kinds of resources share, and a package for each kind."""

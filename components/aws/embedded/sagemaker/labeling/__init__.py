@@ -1,0 +1,1 @@
+"""Labeling jobs and work teams."""

@@ -1,0 +1,1 @@
+"""Batch transform jobs, which go through a process that serves."""

@@ -1,0 +1,1 @@
+"""Hyperparameter tuning jobs, whose trials are training jobs."""
