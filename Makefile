@@ -26,7 +26,7 @@ help:  ## Show this list
 
 install: $(DEV)  ## Make .venv with everything that development needs
 
-demo: $(DEMO)  ## Train on the embedded cloud, live: no account, no network once installed
+demo: $(DEMO)  ## From data to an endpoint on the embedded cloud, live: no account, no network once installed
 	@$(BIN)/kfp-runner demo
 
 test: check pytest  ## Everything CI runs

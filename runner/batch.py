@@ -8,12 +8,15 @@
 A job lives no longer than the call that runs it, and no call outlives its batch. If one job fails, the task group cancels
 the others' calls, and that stops their jobs. A signal stops all of them at once, within one deadline; what leaves the batch
 is then `Interrupted`, which names what became of each. For a single job there is `run`.
+
+What leaves the batch is one plain error, which `except JobFailed` catches, though a task group wraps what comes up in it. A
+stop that could not be confirmed goes before everything else, whether or not anybody waited for its job: see `__aexit__`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -21,12 +24,12 @@ from types import TracebackType
 from typing import Self
 
 from runner import catalog, spec
-from runner.ending import interrupted, outputs_of, refused, require_success
-from runner.errors import InputError, ServiceError, StopFailed
+from runner.ending import first_cause, interrupted, leaves, outputs_of, refused, require_success, together
+from runner.errors import InputError, RunnerError, ServiceError, StopFailed
 from runner.events import Level, Notice
 from runner.identity import RUN_ID, Identity
 from runner.inputs import Inputs, Outputs
-from runner.job import Component, Sink
+from runner.job import Component, Job, Sink
 from runner.signals import Stopping, stop_signals
 from runner.sinks.console import console
 from runner.supervise import launched
@@ -69,8 +72,9 @@ class Batch:
         """Prepare a batch; nothing happens before it is entered.
 
         `sinks`: a job's label → who is told of it; usually standard output, every line with the label.
-        `stopping`: whoever owns the process's signals already (see `runner.signals`) says so here; else the batch takes
-        them for its length, which only the main thread can do, and one batch at a time.
+        `stopping`: whoever owns the process's signals already (see `runner.signals`) says so here, and tells the reason
+        and `outcome` afterwards; else the batch takes them for its length, which only the main thread can do, and one
+        batch at a time. The owner's time limit is counted from when the batch is entered, too.
         `time_limit`: seconds after which every job is stopped, counted from when the batch is entered.
         `run_id`: with it, a batch that is started again adopts the jobs of the first, told by their labels and inputs.
 
@@ -94,6 +98,7 @@ class Batch:
         self._labels: list[str] = []
         self._jobs: set[asyncio.Task[Outputs]] = set()
         self._stopped: list[_Call] = []
+        self._unconfirmed: dict[str, StopFailed] = {}
 
     async def __aenter__(self) -> Self:
         """Take the signals. Raises `RuntimeError` if another batch has them."""
@@ -104,7 +109,7 @@ class Batch:
                 raise RuntimeError("another batch has the process's signals; run all jobs in one Batch")
             self._stopping = self._signals.enter_context(stop_signals(self._time_limit))
             _signalled.add(self)
-            self._stopping.arm()
+        self._stopping.arm()
         self._stopping.listeners.append(self._cancel)
         self._open = True
         return self
@@ -112,7 +117,13 @@ class Batch:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop what still runs. Raises `Interrupted` or `TimeLimitReached` after a reason to end of the batch's own."""
+        """Stop what still runs; raise what tells best how this ended.
+
+        Raises `Interrupted` or `TimeLimitReached` after a reason to end of the batch's own. Else `StopFailed`, with every
+        job whose stop could not be confirmed, unless they all are on their way up anyhow; that the block caught one of
+        them makes no difference, for its job may still run. Else, of a group of `RunnerError`s alone, the first: the
+        others are notes on it.
+        """
         self._open = False
         cancelled = None
         try:
@@ -122,14 +133,27 @@ class Batch:
             _signalled.discard(self)
             self._signals.close()
         self._stopping.outcome = self._told()
+        failed = together([*self._failures()]) if self._unconfirmed else None
         if self._ours and self._stopping.reason is not None:
             self._uncancel()
-            raise interrupted(self._stopping.reason, self._stopping.outcome) from error or cancelled
+            raise interrupted(self._stopping.reason, self._stopping.outcome) from failed or error or cancelled
+        if failed is not None and not {*self._failures()} <= {*leaves(error)}:
+            if other := error or cancelled:
+                # A new one: the other may have come of that failure, and they would be each other's cause.
+                raise _noted(StopFailed(str(failed), failed.jobs), error) from other
+            raise failed
         if error is not None:
+            plain = failed or first_cause(error) if _ours_alone(error) else error
             for call in self._stopped:
-                error.add_note(f"{call.label}: {call.stopping.outcome}")
+                plain.add_note(f"{call.label}: {call.stopping.outcome}")
+            if plain is not error:
+                raise _noted(plain, error) from plain.__cause__
         elif cancelled is not None:
             raise cancelled
+
+    def _failures(self) -> Iterator[StopFailed]:
+        """Return what says that a stop could not be confirmed, in the order of the jobs."""
+        return (self._unconfirmed[label] for label in self._labels if label in self._unconfirmed)
 
     async def run(self, component: str, label: str = "", /, **inputs: object) -> Outputs:
         """Run a component by its id to the job's end; return its outputs. A cancellation stops the job.
@@ -153,7 +177,7 @@ class Batch:
 
     def _ended(self, call: _Call, job: asyncio.Task[Outputs]) -> None:
         self._jobs.discard(job)
-        if job.cancelled() or isinstance(job.exception(), StopFailed):
+        if job.cancelled() or (job.exception() and call.label in self._unconfirmed):
             self._stopped.append(call)
 
     def _call(self, name: str, label: str, given: Mapping[str, object]) -> _Call:
@@ -175,21 +199,24 @@ class Batch:
 
     async def _job(self, call: _Call) -> Outputs:
         try:
-            async with (
-                call.component.connect(call.inputs, call.identity) as job,
-                launched(
-                    job,
-                    self._sinks(call.label),
-                    timing=self._timing,
-                    stopping=call.stopping,
-                    notices=call.notices,
-                ) as scope,
-            ):
-                require_success(job.name, await scope.finished())
-                return await outputs_of(job)
+            async with call.component.connect(call.inputs, call.identity) as job:
+                return await self._watched(call, job)
         except ServiceError as error:
             if refusal := refused(call.stopping, error):
                 raise refusal from error
+            raise
+
+    async def _watched(self, call: _Call, job: Job) -> Outputs:
+        sinks, stopping = self._sinks(call.label), call.stopping
+        try:
+            async with launched(
+                job, sinks, timing=self._timing, stopping=stopping, notices=call.notices
+            ) as scope:
+                require_success(job.name, await scope.finished())
+                return await outputs_of(job)
+        except StopFailed as error:
+            # Noted here: while the connection is closed, a cancellation may yet take its place.
+            self._unconfirmed[call.label] = error
             raise
 
     def _cancel(self) -> None:
@@ -234,6 +261,19 @@ async def run(component: str, /, **inputs: object) -> Outputs:
     """
     async with Batch(sinks=lambda _: [console()]) as batch:
         return await batch.run(component, **inputs)
+
+
+def _ours_alone(error: BaseException) -> bool:
+    """Whether it is a group with nothing in it but errors whose text is for the user."""
+    return isinstance(error, BaseExceptionGroup) and all(isinstance(e, RunnerError) for e in leaves(error))
+
+
+def _noted(error: BaseException, others: BaseException | None) -> BaseException:
+    """Return the error, with a note for every other one of ours that came up with it."""
+    for other in leaves(others):
+        if isinstance(other, RunnerError) and not isinstance(other, StopFailed) and other is not error:
+            error.add_note(f"at the same time: {other}")
+    return error
 
 
 def _parsed(component: Component, given: Mapping[str, object]) -> spec.Call:

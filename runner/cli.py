@@ -43,6 +43,8 @@ class Command(NamedTuple):
 
 _SENDING = frozenset({"run", "watch", "stop"})
 """Commands that send something."""
+_BESIDE = 300
+"""Characters for what came up beside the reason."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -130,16 +132,22 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _exit_code(error: BaseException) -> int:
+    if isinstance(error, BaseExceptionGroup):
+        from runner.ending import first_cause
+
+        return _exit_code(first_cause(error))
     if isinstance(error, KeyboardInterrupt):
         return 128 + signal.SIGINT
     return error.exit_code if isinstance(error, RunnerError) else 1
 
 
 def _reason(error: BaseException, *, debug: bool) -> Sequence[str]:
-    """Return an error's lines. Only a stop that failed has two, the second all ours: how to stop the job by hand."""
+    """Return an error's lines. Only a stop that failed has several, all ours but the first: how to stop each job by hand."""
+    if isinstance(error, BaseExceptionGroup):
+        return _reason_of_group(error, debug=debug)
     if isinstance(error, RunnerError):
-        failed = isinstance(error, StopFailed) or isinstance(error.__cause__, StopFailed)
-        return str(error).rsplit("\n", 1) if failed else [str(error)]
+        failed = next((e for e in (error, error.__cause__) if isinstance(e, StopFailed)), None)
+        return str(error).rsplit("\n", failed.jobs) if failed else [str(error)]
     if isinstance(error, KeyboardInterrupt):
         return ["interrupted (Ctrl-C)"]
     if isinstance(error, BrokenPipeError):
@@ -148,6 +156,17 @@ def _reason(error: BaseException, *, debug: bool) -> Sequence[str]:
         return [(f"{error.filename}: " if error.filename else "") + (error.strerror or str(error))]
     hint = "" if debug else "; run again with --debug for the traceback, and please report it"
     return [f"internal error: {type(error).__name__}: {error}{hint}"]
+
+
+def _reason_of_group(group: BaseExceptionGroup[BaseException], *, debug: bool) -> Sequence[str]:
+    """Return the lines of the error that matters most, and, where they are short, what came up beside it."""
+    from runner.ending import first_cause, leaves
+
+    cause = first_cause(group)
+    first, *others = _reason(cause, debug=debug)
+    rest = [e for e in leaves(group) if e is not cause and not isinstance(e, StopFailed)]
+    beside = "; ".join(str(e) if isinstance(e, RunnerError) else f"{type(e).__name__}: {e}" for e in rest)
+    return [f"{first}; at the same time: {beside}" if 0 < len(beside) <= _BESIDE else first, *others]
 
 
 def _last_word(*lines: str, code: int) -> int:
@@ -272,7 +291,8 @@ def _demo(argv: Sequence[str]) -> int:
 
     parser = argparse.ArgumentParser(
         f"{PROGRAM} demo",
-        description="Train a real model on an embedded cloud, through the component, and score it.",
+        description="From data to an endpoint on an embedded cloud: split, tune, train, model, deploy and transform, "
+        "predictions, teardown. Every step runs for real, through its component.",
     )
     parser.add_argument("provider", nargs="?", default="aws", help="whose cloud (%(default)s)")
     parser.add_argument(

@@ -31,7 +31,12 @@ def main(argv: Sequence[str]) -> int:
         "--port", type=_port, default=4566, help="port on 127.0.0.1; 0 for a free one (%(default)s)"
     )
     parser.add_argument(
-        "--image", action="append", default=[], metavar="NAME=CMD", help="run CMD for the image NAME"
+        "--image",
+        action="append",
+        default=[],
+        metavar="NAME=CMD",
+        help="run CMD for the image NAME; a word {verb} in CMD becomes train or serve; what serves listens on "
+        "127.0.0.1, at the port that its environment names (aws: SAGEMAKER_BIND_TO_PORT)",
     )
     parser.add_argument(
         "--folder", type=Path, help="buckets are its folders; read at the start, written back at the end"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 from runner.errors import Interrupted, JobFailed, RunnerError, ServiceError, StopFailed, TimeLimitReached
 from runner.events import Phase, Status
 from runner.inputs import Outputs
@@ -45,3 +47,30 @@ def refused(stopping: Stopping, error: BaseException) -> ServiceError | None:
     if stopping.launched and isinstance(error, ServiceError) and not isinstance(error, StopFailed):
         return ServiceError(f"{error}; {stopping.outcome}")
     return None
+
+
+def leaves(error: BaseException | None) -> Iterator[BaseException]:
+    """Iterate over what came up: the error itself, or those in a group, however deep."""
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            yield from leaves(each)
+    elif error is not None:
+        yield error
+
+
+def first_cause(error: BaseException) -> BaseException:
+    """Return of what came up together what is told first: a failed stop, else what a user can do something about."""
+    found = list(leaves(error))
+    failed = [each for each in found if isinstance(each, StopFailed)]
+    known = [each for each in found if isinstance(each, RunnerError)]
+    return together(failed) if failed else [*known, *found][0]
+
+
+def together(failures: Sequence[StopFailed]) -> StopFailed:
+    """Return several failed stops as one: first what happened to each, then a line for each with how to stop it by hand."""
+    if len(failures) == 1:
+        return failures[0]
+    parts = [str(failure).rsplit("\n", failure.jobs) for failure in failures]
+    whats = "; ".join(one_line(what) for what, *_ in parts)
+    hows = [how for _, *hows in parts for how in hows]
+    return StopFailed("\n".join([whats, *hows]), len(hows))

@@ -79,6 +79,11 @@ class NameTaken(ServiceError):
 class StopFailed(ServiceError):
     """A stop could not be confirmed: the remote job may still run and cost money."""
 
+    def __init__(self, text: str, jobs: int = 1) -> None:
+        super().__init__(text)
+        self.jobs = jobs
+        """How many jobs it is about. As many lines end the text, and say how each is stopped by hand."""
+
 
 class Interrupted(RunnerError):
     """A signal ended the step."""

@@ -10,6 +10,9 @@
    after a launch whose answer was lost it looks first.
 4. `outputs()` reads what the ended job has made.
 5. `feeds()` lists what to follow beside the status. A feed learns of the job's end through `ended`, drains, and returns.
+
+A job may also have `resumes`, which is true where an earlier start of the same step may have launched it. Then leaving asks
+for a stop though this start's own attempts never got through, and `stop()` looks for that job.
 """
 
 from __future__ import annotations

@@ -134,13 +134,18 @@ def pairs(
             continue
         if not equals:
             following = next(tokens, None)
-            if following is None or (
-                following.startswith("--") and spelled(following[2:].partition("=")[0], every) in every
-            ):
+            if following is None or _names_another(following, every):
                 blank = f"--{name} is given without a value; to leave it blank write --{name} ''"
-                raise InputError(blank if name in names else _unknown(name, every))
+                # What follows is not repeated: it may be --name=value, with a secret in it.
+                meant = f", and for a value that reads like an argument --{name}=VALUE" if following else ""
+                raise InputError(blank + meant if name in names else _unknown(name, every))
             value = following
         yield name, value
+
+
+def _names_another(word: str, known: AbstractSet[str]) -> bool:
+    """Whether a word after a name is the next name rather than the value: as a value, it would hide a slip."""
+    return word.startswith("-") and spelled(word.lstrip("-").partition("=")[0], known) in known
 
 
 def spelled(name: str, known: AbstractSet[str]) -> str:

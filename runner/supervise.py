@@ -27,6 +27,7 @@ from runner.job import Job, Sink, StopAnswer
 from runner.publish import FLUSH_SECONDS, Publisher
 from runner.retry import retrying
 from runner.signals import MOMENT, Stopping
+from runner.sinks.text import one_line
 from runner.timing import USUAL, Timing
 from runner.watch import Watch
 
@@ -43,7 +44,9 @@ class _Launch(Enum):
 
     NOT_SENT = auto()
     REFUSED = auto()
-    """Every attempt was plainly refused: there is no job."""
+    """The service said no: there is no job."""
+    UNANSWERED = auto()
+    """No attempt got through: this start made no job, but an earlier one of the same step may have."""
     DOUBTFUL = auto()
     """The answer to an attempt was lost, or none came in time: there may be a job."""
     ACCEPTED = auto()
@@ -128,7 +131,8 @@ class Run:
         name = self.job.name
         if self._launch is _Launch.NOT_SENT:
             return None
-        if self._launch is _Launch.REFUSED:
+        resumes = getattr(self.job, "resumes", False)
+        if self._launch is _Launch.REFUSED or (self._launch is _Launch.UNANSWERED and not resumes):
             self._stopping.outcome = "no job was made"
         elif self._ended:
             self._stopping.outcome = f"{name} had already ended"
@@ -147,6 +151,13 @@ class Run:
             error = TimeoutError(f"the service did not agree in time{last}")
         else:
             error = stop.exception()
+        if error is not None and self._only_looking:
+            self._stopping.outcome = (
+                f"no job was made; whether an earlier start's {self.job.name} runs can't be told ({_text(error)}); "
+                f"if it does, stop it with: {self.job.stop_command}"
+            )
+            self._say(self._stopping.outcome, Level.WARNING)
+            return cancelled
         if error is not None:
             failure = StopFailed(
                 f"could not stop {self.job.name}: {_text(error)}\n"
@@ -159,11 +170,16 @@ class Run:
         self._say(self._stopping.outcome, Level.WARNING)
         return cancelled
 
+    @property
+    def _only_looking(self) -> bool:
+        """Whether it is our own launch that came to nothing, with no reason to end and nothing of ours to stop."""
+        return self._launch is _Launch.UNANSWERED and self._stopping.reason is None
+
     async def _stop(self) -> StopAnswer:
         """Ask until there is an answer. That there is no such job is none, as long as there may be one."""
 
         def patience(error: BaseException) -> float:
-            return LOOK_SECONDS if isinstance(error, _Unknown) else float("inf")
+            return LOOK_SECONDS if self._only_looking or isinstance(error, _Unknown) else float("inf")
 
         def told(error: Transient, _count: int) -> None:
             self._refusal = error
@@ -171,7 +187,7 @@ class Run:
         async for attempt in retrying(patience, first=0.1, longest=2.0, told=told):
             with attempt:
                 answer = await self.job.stop()
-                if answer is StopAnswer.UNKNOWN:
+                if answer is StopAnswer.UNKNOWN and self._launch is not _Launch.UNANSWERED:
                     doubtful = self._launch is _Launch.DOUBTFUL
                     launch = "its launch was not answered" if doubtful else "the service took it"
                     raise _Unknown(f"{launch}, and the service knows no such job")
@@ -183,6 +199,8 @@ class Run:
             return f"the service was told to stop {name}, and agreed"
         if answer is StopAnswer.ENDED:
             return f"{name} had already ended"
+        if answer is StopAnswer.UNKNOWN:
+            return "no job was made"
         return (
             f"there is a job {name} that can't be proved to be ours, so it was not touched; "
             f"if it is, stop it with: {self.job.stop_command}"
@@ -261,9 +279,12 @@ def _known(error: BaseException | None, before: _Launch) -> _Launch:
         )  # It was looked whose the job is. One of ours can't have been made under that name.
     if isinstance(error, RunnerError) and not (isinstance(error, Transient) and error.ambiguous):
         # This attempt made no job. What an earlier, ambiguous one made may still exist.
-        return _Launch.DOUBTFUL if before is _Launch.DOUBTFUL else _Launch.REFUSED
+        if before is _Launch.DOUBTFUL:
+            return _Launch.DOUBTFUL
+        return _Launch.UNANSWERED if isinstance(error, Transient) else _Launch.REFUSED
     return _Launch.DOUBTFUL
 
 
 def _text(error: BaseException) -> str:
-    return str(error) or repr(error)
+    # In one line: a service's words must not pass for a line of ours, such as the command that stops the job.
+    return one_line(str(error)) or repr(error)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
 from components.aws.readers import LogEvent, Reader
@@ -90,7 +90,7 @@ class LogFeed:
             async for item in self._read(self._start(deep=deep)):
                 last_news = clock()
                 yield item
-            await _either(ended, self._pause(clock() - last_news))
+            await either([ended], self._pause(clock() - last_news))
         ended_at = last_news = clock()
         while clock() < last_news + self._quiet() and clock() < ended_at + self._timing.sweep:
             async for item in self._read(self._start()):
@@ -184,10 +184,12 @@ class _Order:
         return late
 
 
-async def _either(ended: Ended, seconds: float) -> None:
-    """Return after `seconds`, or as soon as the job has ended."""
+async def either(events: Sequence[Ended], seconds: float) -> None:
+    """Return after `seconds`, or as soon as one of the events comes."""
+    waits = [asyncio.ensure_future(event.wait()) for event in events]
     try:
-        async with asyncio.timeout(seconds):
-            await ended.wait()
-    except TimeoutError:
-        pass
+        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)

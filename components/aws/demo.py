@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 from runner import loop
 from runner.batch import Batch
 from runner.embedded import embedded
-from runner.errors import Interrupted
-from runner.signals import stop_signals
+from runner.errors import Interrupted, ServiceError, StopFailed
+from runner.signals import Stopping, stop_signals
 from runner.sinks.console import console
 from runner.sinks.jsonl import JsonLines
 from runner.sinks.kfp_ui import KfpUi
@@ -71,13 +71,23 @@ async def _demo(output: Path) -> None:
                 print(f"embedded AWS at {url}\n", flush=True)
                 await _s3_bucket()
                 await _pipeline(batch, output)
-        except asyncio.CancelledError:
-            if stopping.reason is None:
-                raise
-            text = (
-                f"{stopping.reason.text}; {stopping.outcome}; the demo is over, and nothing is left running"
-            )
-            raise Interrupted(stopping.reason.value, text) from None
+        except BaseException as error:
+            _end(stopping, error)
+            raise
+
+
+def _end(stopping: Stopping, error: BaseException) -> None:
+    """Raise what is true of jobs whose cloud has ended: none runs, and no command reaches one, though its stop failed.
+
+    The recorded reason decides, not the shape in which it came up.
+    """
+    if stopping.reason is not None:
+        first, _, _ = stopping.outcome.partition("\n")
+        text = f"{stopping.reason.text}; {first}; the demo is over, and nothing is left running"
+        raise Interrupted(stopping.reason.value, text) from error
+    if isinstance(error, StopFailed):
+        first, _, _ = str(error).partition("\n")
+        raise ServiceError(f"{first}; it has ended with the embedded AWS") from error
 
 
 async def _pipeline(batch: Batch, output: Path) -> None:

@@ -66,7 +66,10 @@ _STILL_EXPIRED = "refreshed credentials are still expired"
 _TOO_MANY, _SERVER_ERROR = 429, 500
 _USER = re.compile(r"(?<=://)[^/\s]*@")
 _UNKNOWN_RESOURCE = re.compile(r"resource not found|could not find|does not exist", re.IGNORECASE)
-_EXISTING = re.compile(r"already exist", re.IGNORECASE)
+_OF_WHAT_IS = re.compile(r"(Describe|Stop|Delete|List|Update|AddTags).*|CreateEndpoint")
+"""Operations that may find nothing because it is gone, or not visible yet. What a Create does not find is something else
+that it needs, and was named wrongly, but for the configuration that is made for an endpoint a moment before."""
+_EXISTING = re.compile(r"already existing (model|endpoint( configuration)?)\b", re.IGNORECASE)
 """Models, endpoints and their configurations that exist are told by text alone: their code is `ValidationException`."""
 
 
@@ -98,9 +101,9 @@ def translated(service: str, operation: str, endpoint: str = "") -> Iterator[Non
     except boto.ClientError as error:
         inner = error.operation_name
         if inner in ("", operation):
-            raise _refusal(error, f"{service} {operation}") from error
+            raise _refusal(error, f"{service} {operation}", operation) from error
         # It was a call for credentials, on the way to ours, which was never made.
-        refusal = _refusal(error, f"{inner} (for {service} {operation})")
+        refusal = _refusal(error, f"{inner} (for {service} {operation})", inner)
         raise (Unreachable(str(refusal)) if type(refusal) is Transient else refusal) from error
     except (boto.BotoCoreError, ResponseParserError, AiohttpError, TimeoutError, OSError) as error:
         raise _failure(error, service, operation, endpoint) from error
@@ -207,7 +210,7 @@ _REFUSALS: tuple[tuple[type[ServiceError], frozenset[str], str], ...] = (
 """What a code means for us, and what the user can do about it."""
 
 
-def _refusal(error: boto.ClientError, call: str) -> ServiceError:
+def _refusal(error: boto.ClientError, call: str, operation: str) -> ServiceError:
     code = error.response.get("Error", {}).get("Code", "")
     text = _one_line(error.response.get("Error", {}).get("Message", "") or error)
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
@@ -217,9 +220,9 @@ def _refusal(error: boto.ClientError, call: str) -> ServiceError:
     for kind, codes, advice in _REFUSALS:
         if code in codes:
             return kind(f"{said}; {advice}" if advice else said)
-    if code == "ValidationException" and _EXISTING.search(text):
+    if code == "ValidationException" and operation.startswith("Create") and _EXISTING.search(text):
         return AlreadyExists(said)
-    if code == "ValidationException" and _UNKNOWN_RESOURCE.search(text):
+    if code == "ValidationException" and _OF_WHAT_IS.fullmatch(operation) and _UNKNOWN_RESOURCE.search(text):
         return NotFound(said)
     if status >= _SERVER_ERROR or code in _REQUEST_TIMEOUTS:
         return Transient(f"{call} failed on the service's side (HTTP {status} {code}): {text}")

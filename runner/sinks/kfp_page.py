@@ -19,6 +19,7 @@ import math
 import re
 from collections import deque
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from itertools import count
 
 from runner.events import Event, Finished, Launched, LogLine, Metric, Phase, Status, Trial
@@ -54,6 +55,14 @@ def metric_name(name: str, taken: Collection[str]) -> str:
     return next(name for name in names if name not in taken)
 
 
+@dataclass(slots=True)
+class _Plot:
+    """The plot as it was last drawn, and after how many events about trials."""
+
+    source: str = ""
+    news: int = 0
+
+
 class Page:
     """Everything the UI should show of one job at this moment."""
 
@@ -65,8 +74,8 @@ class Page:
         self._metrics: dict[str, Metric] = {}
         self._names: dict[str, str] = {}
         self._search = Search()
-        self._plot = ""
-        self._redraw = False
+        self._news = 0
+        self._plot = _Plot()
         self._tail: deque[str] = deque(maxlen=TAIL)
 
     def take(self, event: Event, now: float) -> None:
@@ -78,7 +87,7 @@ class Page:
                 self._read(event)
             case Trial():
                 self._search.take(event)
-                self._redraw = True
+                self._news += 1
             case Launched():
                 self._launched, self._since = event, now
             case Status():
@@ -88,6 +97,18 @@ class Page:
                 self._learn(event.status)
             case _:
                 pass
+
+    def snapshot(self) -> Page:
+        """Return the page as it is now: to put it into words and pictures takes long, so another thread does.
+
+        Of all snapshots of a page, one at a time may be asked for `metadata`: they share the plot.
+        """
+        other = Page()
+        other._launched, other._since, other._status = self._launched, self._since, self._status
+        other._finished, other._news, other._plot = self._finished, self._news, self._plot
+        other._metrics, other._names = dict(self._metrics), dict(self._names)
+        other._search, other._tail = self._search.copy(), self._tail.copy()
+        return other
 
     def _learn(self, status: Status) -> None:
         self._status = status
@@ -99,13 +120,19 @@ class Page:
         # The service's last word is not overruled by a log line read later.
         if before and before.final and not metric.final:
             return
+        if self._search.of_a_trial(metric):
+            return
         self._metrics[metric.name] = metric
         if metric.name not in self._names and math.isfinite(metric.value):
             self._names[metric.name] = metric_name(metric.name, self._names.values())
 
     def metrics(self) -> Json:
-        """The content of `mlpipeline-metrics`: finite numbers, of more than 50 the service's own first."""
-        finite = [metric for metric in self._metrics.values() if math.isfinite(metric.value)]
+        """The content of `mlpipeline-metrics`: finite numbers, of more than 50 the service's own first.
+
+        Of a search only what is said of the search as a whole: the last reading of whichever trial would stand beside the
+        best trial's objective as if both were of one model.
+        """
+        finite = [metric for metric in self._readings() if math.isfinite(metric.value)]
         finite.sort(key=lambda metric: not metric.final)
         return {
             "metrics": [
@@ -117,7 +144,7 @@ class Page:
     def metadata(self, now: float) -> Json:
         """The content of `mlpipeline-ui-metadata`: a summary; of a search the plot; tables, if any."""
         summary: Json = {"type": "markdown", "storage": "inline", "source": self.summary(now)}
-        readings = ((m.name, words.number(m.value), _yes(m.final)) for m in self._metrics.values())
+        readings = ((m.name, words.number(m.value), _yes(m.final)) for m in self._readings())
         best, trials = self._search.best, self._search.trials.values()
         entries: list[Json] = [
             summary,
@@ -131,11 +158,14 @@ class Page:
         ]
         return {"outputs": [entry for entry in entries if entry["source"]]}
 
+    def _readings(self) -> Sequence[Metric]:
+        return [metric for metric in self._metrics.values() if not self._search.of_a_trial(metric)]
+
     def _drawn(self) -> str:
         """The plot, drawn anew only if there is news: a status alone changes nothing in it."""
-        if self._redraw:
-            self._plot, self._redraw = plot(self._search), False
-        return self._plot
+        if self._plot.news != self._news:
+            self._plot.source, self._plot.news = plot(self._search), self._news
+        return self._plot.source
 
     def summary(self, now: float) -> str:
         """The job in Markdown; never empty. All text of the job is escaped."""

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from runner.events import Event, Finished, Launched, Metric, Status, Trial
 from runner.sinks.files import replace
-from runner.sinks.kfp_page import Json, Page
+from runner.sinks.kfp_page import Page
 from runner.sinks.pump import aside
 
 EVERY = 1.0
@@ -69,15 +69,15 @@ class KfpUi:
         self._stale = False
         self._saved = now
         self._version += 1
-        metadata, metrics = self._page.metadata(now), self._page.metrics()
-        await aside(partial(self._replace, self._version, metadata, metrics))
+        await aside(partial(self._replace, self._version, self._page.snapshot(), now))
 
-    def _replace(self, version: int, metadata: Json, metrics: Json) -> None:
+    def _replace(self, version: int, page: Page, now: float) -> None:
         # A cancelled rewrite goes on in its thread, and must not undo a later one.
         with self._writing:
             if version < self._written:
                 return
             self._written = version
-            for path, content in ((self._metadata_path, metadata), (self._metrics_path, metrics)):
-                if path is not None:
-                    replace(path, json.dumps(content, allow_nan=False))
+            if self._metadata_path is not None:
+                replace(self._metadata_path, json.dumps(page.metadata(now), allow_nan=False))
+            if self._metrics_path is not None:
+                replace(self._metrics_path, json.dumps(page.metrics(), allow_nan=False))

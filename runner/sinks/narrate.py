@@ -46,6 +46,8 @@ from runner.sinks.text import lines, one_line
 
 TAIL = 20
 """Log lines repeated after a failure."""
+TRIALS_EVERY = 60.0
+"""Least seconds between two readings of one metric in a search, whichever trial's: how each ended is told anyhow."""
 STATUS_EVERY = 5.0
 """Least seconds between two lines of which only the service's sentence differs: it may hold counters."""
 
@@ -108,7 +110,10 @@ class Narrator:
     """Turns one job's events into lines; remembers what has been said."""
 
     def __init__(self, *, metrics_every: float | None = 5.0) -> None:
-        """`metrics_every`: least seconds between two readings of one metric; None: the last one only."""
+        """`metrics_every`: least seconds between two readings of one metric; None: the last one only.
+
+        Of a search's trials there are far fewer, and none at the end.
+        """
         self._metrics_every = metrics_every
         self._job = ""
         self._day = ""
@@ -119,6 +124,7 @@ class Narrator:
         self._tail: deque[str] = deque(maxlen=TAIL)
         self._told: dict[tuple[str, str], tuple[str, float]] = {}
         self._held: dict[tuple[str, str], Metric] = {}
+        self._sampled: dict[str, float] = {}
         self._final: set[str] = set()
         self._search = Search()
 
@@ -216,10 +222,13 @@ class Narrator:
         return _UNFIT.sub(_escaped, one_line(name.removeprefix(f"{self._job}/")))
 
     def _metric(self, event: Metric, now: float) -> Iterator[Line]:
-        key = event.name, event.stream
         if event.final:
             yield from self._last_word(event, now)
             return
+        if self._search.of_a_trial(event):
+            yield from self._sample(event, now)
+            return
+        key = event.name, event.stream
         value = words.number(event.value)
         before, at = self._told.get(key, ("", float("-inf")))
         self._held.pop(key, None)
@@ -230,6 +239,14 @@ class Narrator:
             self._held[key] = event
             return
         self._told[key] = value, now
+        yield Line(event.time or now, Kind.METRIC, self._reading(event))
+
+    def _sample(self, event: Metric, now: float) -> Iterator[Line]:
+        """Tell a trial's reading now and then, and put none off: it would be stale before its turn came."""
+        at = self._sampled.get(event.name, float("-inf"))
+        if self._metrics_every is None or 0 <= now - at < max(self._metrics_every, TRIALS_EVERY):
+            return
+        self._sampled[event.name] = now
         yield Line(event.time or now, Kind.METRIC, self._reading(event))
 
     def _last_word(self, event: Metric, now: float) -> Iterator[Line]:
@@ -273,7 +290,8 @@ class Narrator:
         yield from self.rest(now)
         yield from chain.from_iterable(self._last_word(metric, now) for metric in status.metrics)
         for metric in self._held.values():
-            yield Line(metric.time or now, Kind.METRIC, self._reading(metric))
+            if not self._search.of_a_trial(metric):
+                yield Line(metric.time or now, Kind.METRIC, self._reading(metric))
         kind = _ENDS.get(status.phase, Kind.DONE)
         if kind is Kind.ERROR and self._tail:
             yield Line(now, kind, f"last {words.count(len(self._tail), 'log line')}:")

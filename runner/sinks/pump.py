@@ -215,6 +215,8 @@ class Out:
         self._fd: int | None = None
         self.progress = 0
         """Bytes that have got through."""
+        self.moved: Callable[[int], None] = _nothing
+        """Told of them as well, each time some have; by the thread that writes."""
         self.encoding: str = getattr(stream, "encoding", None) or "utf-8"
         if stream is not None:
             with suppress(OSError, ValueError):  # what was printed before us stays before us
@@ -255,9 +257,14 @@ class Out:
 
     def _moved(self, count: int) -> None:
         self.progress += count
+        self.moved(count)
 
     def flush(self) -> None:
         """Do nothing: nothing is held back."""
+
+
+def _nothing(_count: int) -> None:
+    """Nobody else counts."""
 
 
 def write_all(fd: int, data: bytes, moved: Callable[[int], None]) -> None:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from runner.sinks import words
 
-LARGEST, SMALLEST = 1e300, 1e-300
+_DECADES = 300
+LARGEST, SMALLEST = 10.0**_DECADES, 10.0**-_DECADES
 """What lies beyond is drawn at the edge, or as zero: so no difference overflows, and no step is lost."""
 WIDE = 1e3
 """Positive values that differ by more than this factor are shown by their logarithms."""
@@ -69,7 +70,8 @@ def _linear(low: float, high: float) -> Scale:
 def _logarithmic(low: float, high: float) -> Scale:
     margin = (high - low) * _MARGIN
     low, high = low - margin, high + margin
-    first, last = math.ceil(low), math.floor(high)
+    # Beyond the last values drawn lies only margin, and numbers that no label could say.
+    first, last = max(math.ceil(low), -_DECADES), min(math.floor(high), _DECADES)
     every = max(1, math.ceil((last - first) / (_MARKS + 1)))
     first = math.ceil(low / every) * every
     marks = [(_share(n, low, high), _power(n)) for n in range(first, last + 1, every)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from runner.events import Phase, Trial
+from runner.events import Metric, Phase, Trial
 from runner.sinks import words
 from runner.sinks.text import one_line
 
@@ -43,6 +43,20 @@ class Search:
             self._led.append((max(1, len(self._ended)), trial.name))
         elif not trial.best and trial.name == self._best:
             self._best = None
+
+    def copy(self) -> Search:
+        """Return the same as it is now, for another thread to read."""
+        other = Search()
+        other.trials, other._ended = dict(self.trials), dict(self._ended)
+        other._best, other._led = self._best, list(self._led)
+        return other
+
+    def of_a_trial(self, metric: Metric) -> bool:
+        """Whether a reading is a trial's, and says nothing of the job: there are trials, and it came with a stream.
+
+        Which trial's it is, events do not tell.
+        """
+        return bool(self.trials) and bool(metric.stream) and not metric.final
 
     @property
     def ended(self) -> Sequence[Trial]:

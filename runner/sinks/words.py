@@ -6,7 +6,10 @@ import math
 from datetime import UTC, datetime
 
 from runner.events import Phase, Status, Trial
-from runner.sinks.text import one_line
+from runner.sinks.text import clipped, one_line
+
+PART = 100
+"""Characters of a parameter's name, or value, among others of its trial."""
 
 
 def utc(time: float) -> datetime | None:
@@ -82,5 +85,9 @@ def outcome(status: Status, seconds: float) -> str:
 
 
 def parameters(trial: Trial) -> str:
-    """`depth=5, eta=0.1`."""
-    return ", ".join(f"{one_line(name)}={one_line(value)}" for name, value in trial.parameters.items())
+    """`depth=5, eta=0.1`, each part clipped: a value may be a whole document, and a trial have dozens."""
+    return ", ".join(f"{_brief(name)}={_brief(value)}" for name, value in trial.parameters.items())
+
+
+def _brief(text: str) -> str:
+    return one_line(clipped(text, PART))

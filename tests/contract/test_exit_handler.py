@@ -82,4 +82,12 @@ def test_what_it_stopped_can_be_used(tmp_path: Path) -> None:
     def reaper(run_id: str):
         use(names=STOP(region="eu-west-1", run_id=run_id).outputs["stopped"])
 
-    compiler.Compiler().compile(reaper, str(tmp_path / "reaper.yaml"))
+    target = tmp_path / "reaper.yaml"
+    compiler.Compiler().compile(reaper, str(target))
+    pipeline = yaml.safe_load(target.read_text())
+    channel = {"outputParameterKey": "stopped", "producerTask": "sagemaker-stop-jobs"}
+    given = pipeline["root"]["dag"]["tasks"]["use"]["inputs"]["parameters"]
+    assert given == {"names": {"taskOutputParameter": channel}}
+    made, taken = (pipeline["components"][name] for name in ("comp-sagemaker-stop-jobs", "comp-use"))
+    assert made["outputDefinitions"]["parameters"] == {"stopped": {"parameterType": "LIST"}}
+    assert taken["inputDefinitions"]["parameters"] == {"names": {"parameterType": "LIST"}}

@@ -184,3 +184,9 @@ async def test_it_listens_on_loopback_only(digits: Hosting) -> None:
             assert answer.status == 400
     with pytest.raises(OSError, match="Connect call failed"):
         await asyncio.open_connection("127.0.0.2", port)
+
+
+def test_other_line_ends_stand_within_a_record() -> None:
+    body = '{"features": [1, 2], "id": "a\u2028b\x85c"}\r\n{"features": [3, 4]}\n'.encode()
+    assert read_rows(body, "application/jsonlines", 2).tolist() == [[1, 2], [3, 4]]
+    assert read_rows(b"1,2\r\n\n3,4", "text/csv", 2).tolist() == [[1, 2], [3, 4]]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -198,6 +201,33 @@ async def test_a_missing_bucket_fails_the_job() -> None:
         job = await run(aws, "job-1", OutputConfig={"S3OutputPath": "s3://nowhere/x"})
         assert job["FailureReason"].startswith("ClientError: The specified bucket does not exist")
         assert "LabelingJobOutput" not in job
+
+
+async def test_a_large_manifest_lets_others_in_meanwhile() -> None:
+    count, last = 60_000, "label-999"
+    labels = {"labels": [{"label": f"label-{number}"} for number in range(1000)]}
+    async with embedded() as aws:
+        await put(aws, [{"source": f"{number}"} for number in range(count)], [{"answer": last}] * count)
+        await aws.s3.put_object(Bucket="data", Key="labels.json", Body=json.dumps(labels).encode())
+        body = request("large", LabelCategoryConfigS3Uri="s3://data/labels.json")
+        gaps: list[float] = []
+        begin = time.perf_counter()
+        ticking = asyncio.ensure_future(ticks(gaps))
+        await aws.sagemaker.create_labeling_job(**body)
+        took = time.perf_counter() - begin
+        ticking.cancel()
+        assert max(gaps) < took / 3, "whoever asks has to get an answer while the files are read"
+        job = await ended(aws, "large")
+        assert job["LabelCounters"]["TotalLabeled"] == count
+        assert {row["digit"] for row in await labeled(aws, job)} == {999}
+
+
+async def ticks(gaps: list[float]) -> None:
+    """Measure how long the loop is busy with something else at a time."""
+    while True:
+        before = time.perf_counter()
+        await asyncio.sleep(0)
+        gaps.append(time.perf_counter() - before)
 
 
 async def test_jobs_are_listed_also_by_team() -> None:

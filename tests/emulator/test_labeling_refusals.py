@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -41,10 +42,19 @@ async def aws() -> AsyncIterator[Aws]:
             "one.json": b'{"labels": [{"label": "a"}]}',
             "same.json": b'{"labels": [{"label": "a"}, {"label": "a"}]}',
             "none.json": b"[]",
+            "many.json": categories(1001),
+            "large.json": b'{"labels": ["' + b"a" * (1 << 20) + b'"]}',
+            "endless.manifest": text([{"source": "a"}] * 100_001),
+            "masks.manifest": text([{"source": "a"}] * 20_001),
+            "long.manifest": text([{"source": "a" * (1 << 20)}]),
         }
         for key, content in files.items():
             await aws.s3.put_object(Bucket="data", Key=key, Body=content)
         yield aws
+
+
+def categories(number: int) -> bytes:
+    return json.dumps({"labels": [{"label": f"label-{n}"} for n in range(number)]}).encode()
 
 
 async def refused(aws: Aws, *arguments: Any, **options: Any) -> tuple[str, str]:
@@ -79,6 +89,14 @@ CASES = [
     (manifest("mixed.manifest"), "mixed.answers.jsonl, object 2: source-ref or source is missing"),
     (manifest("twice.manifest"), "twice.answers.jsonl, object 2: there is another answer for 'a'"),
     (manifest("more.manifest"), "are matched by order, since none has a source-ref or source, but there are 4 for 2"),
+    (manifest("endless.manifest"), "line 100001: there are more than 100000 objects, which is the limit."),
+    (
+        manifest("masks.manifest") | {"kind": "SemanticSegmentation", "LabelAttributeName": "a-ref"},
+        "line 20001: there are more than 20000 objects, which is the limit.",
+    ),
+    (manifest("long.manifest"), "line 1: it is longer than 1048576 bytes, which is the limit."),
+    ({"LabelCategoryConfigS3Uri": "s3://data/many.json"}, "there are 1001 label categories, at most 1000 are possible"),
+    ({"LabelCategoryConfigS3Uri": "s3://data/large.json"}, "the file has 1048592 bytes, at most 1048576 are possible"),
     (manifest("other.manifest"), "have none for any object of the manifest. Of the first: there is no answer"),
     ({"LabelAttributeName": "a-metadata"}, "must not end with '-metadata'"),
     ({"LabelAttributeName": "a-ref"}, "must not end with '-ref' for the task type TextMultiClass"),

@@ -217,8 +217,9 @@ async def test_by_name(aws: Aws) -> None:
     await aws.create("one")
     await aws.create("two")
     status, stopped, sink = await carried_out(job_names="one,nobody")
-    assert (status.phase, stopped) == (Phase.SUCCEEDED, ["one"])
-    assert any("nothing here is called nobody" in str(event) for event in sink.events)
+    assert (status.phase, stopped) == (Phase.FAILED, ["one"])
+    assert status.reason == "no job here is called nobody"
+    assert any("no job here is called nobody" in str(event) for event in sink.events)
     await aws.until("one", "Stopped")
     assert await state(aws, TRAINING, "two") == "InProgress"
 
@@ -230,7 +231,7 @@ async def test_more_jobs_than_a_page_holds(aws: Aws, monkeypatch: pytest.MonkeyP
     for number in range(3):
         await aws.create(f"other-{number}", **tags("run-2"))
     assert (await carried_out(run_id="run-1"))[1] == ["mine"]
-    assert [call.operation for call in aws.cloud.calls].count("ListTrainingJobs") == 2
+    assert [call.operation for call in aws.cloud.calls].count("ListTrainingJobs") == 4, "looked twice"
 
 
 async def test_throttles_are_waited_out_and_refusals_told(aws: Aws) -> None:

@@ -160,6 +160,25 @@ async def test_no_process_outlives_a_server_that_was_killed() -> None:
     assert await eventually(_polled(lambda: not alive(child) and not folder.exists()))
 
 
+async def test_a_server_that_is_killed_before_any_job_leaves_no_folder(tmp_path: Path) -> None:
+    server = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        SERVER,
+        "true",
+        stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": ".", "TMPDIR": str(tmp_path)},
+    )
+    try:
+        assert server.stdout is not None
+        await server.stdout.readline()
+        assert list(tmp_path.glob("kfp-runner-aws-*"))
+    finally:
+        server.kill()
+        await server.wait()
+    assert await eventually(_polled(lambda: not list(tmp_path.glob("kfp-runner-aws-*"))))
+
+
 def _instances(count: int) -> dict[str, object]:
     return {"InstanceType": "ml.m5.large", "InstanceCount": count, "VolumeSizeInGB": 1}
 

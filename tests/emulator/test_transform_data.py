@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import gzip
+import io
+import json
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import pytest
 
 from components.aws.embedded.errors import ApiError
-from components.aws.embedded.machine.space import Space
-from components.aws.embedded.sagemaker.transform.data import DataError, Shaping, kind_of, unzipped
+from components.aws.embedded.machine.space import Space, counted
+from components.aws.embedded.sagemaker.transform import data
+from components.aws.embedded.sagemaker.transform.data import DataError, Shaping, kind_of
 from components.aws.embedded.sagemaker.transform.paths import JsonPath, SelectionError
 
 ROW = ["id", "1", "2", "3"]
@@ -96,7 +99,7 @@ def shaping(kind: str = "text/csv", **changes: Any) -> Shaping:
 
 
 def payloads(shape: Shaping, content: bytes) -> list[bytes]:
-    return [batch.payload for batch in shape.batches(content)]
+    return [batch.payload for batch in shape.batches(io.BytesIO(content))]
 
 
 def test_kinds() -> None:
@@ -135,14 +138,14 @@ def test_a_record_beyond_the_limit_is_an_error() -> None:
 
 def test_a_csv_row_is_filtered_and_joined() -> None:
     shape = shaping(taken="$[1:]", join=True, kept="$[0,-1]")
-    (batch,) = shape.batches(b'"a, b",1,2\nc,3,4')
+    (batch,) = shape.batches(io.BytesIO(b'"a, b",1,2\nc,3,4'))
     assert batch.payload == b"1,2\n3,4"
     assert shape.output(batch, b"0.1,0.2\n0.3,0.4\n") == b'"a, b",0.2\nc,0.4\n'
 
 
 def test_json_records_are_filtered_and_joined() -> None:
     shape = shaping("application/jsonlines", taken="$.x", join=True, kept="$['id','SageMakerOutput']")
-    (batch,) = shape.batches('{"id": 1, "x": [1]}\n{"id": 2, "x": "ä"}\n'.encode())
+    (batch,) = shape.batches(io.BytesIO('{"id": 1, "x": [1]}\n{"id": 2, "x": "ä"}\n'.encode()))
     assert batch.payload == '[1]\n"ä"'.encode()
     assert shape.output(batch, b'{"p": 1}\n{"p": 2}\n') == (
         b'{"id": 1, "SageMakerOutput": {"p": 1}}\n{"id": 2, "SageMakerOutput": {"p": 2}}\n'
@@ -151,19 +154,19 @@ def test_json_records_are_filtered_and_joined() -> None:
 
 def test_what_is_no_object_is_joined_in_a_new_one() -> None:
     shape = shaping("application/json", by_line=False, join=True)
-    (batch,) = shape.batches(b"[1,\n2]")
+    (batch,) = shape.batches(io.BytesIO(b"[1,\n2]"))
     assert shape.output(batch, b'{"p":\n 1}') == b'{"SageMakerInput": [1, 2], "SageMakerOutput": {"p": 1}}'
 
 
 def test_one_record_at_a_time_may_be_answered_on_several_lines() -> None:
     shape = shaping("application/json", multi=False, join=True, kept="$.SageMakerOutput")
-    (batch,) = shape.batches(b'{"a": 1}')
+    (batch,) = shape.batches(io.BytesIO(b'{"a": 1}'))
     assert shape.output(batch, b'{\n "p": 1\n}\n') == b'{"p": 1}\n'
 
 
 def test_an_answer_of_another_length_can_not_be_joined() -> None:
     shape = shaping(join=True)
-    (batch,) = shape.batches(b"1\n2")
+    (batch,) = shape.batches(io.BytesIO(b"1\n2"))
     with pytest.raises(
         DataError, match="Fail to join data: mismatched line count between the input and the output"
     ):
@@ -175,18 +178,64 @@ def test_an_answer_of_another_length_can_not_be_joined() -> None:
 )
 def test_what_can_not_be_understood_is_named(kind: str, content: bytes) -> None:
     with pytest.raises(DataError, match="Failed to parse the input as"):
-        list(shaping(kind, join=True).batches(content))
+        list(shaping(kind, join=True).batches(io.BytesIO(content)))
 
 
 def test_answers_without_filters_pass_through() -> None:
-    (batch,) = shaping("").batches(b"1\n2")
+    (batch,) = shaping("").batches(io.BytesIO(b"1\n2"))
     assert shaping("").output(batch, b"\xff no line") == b"\xff no line"
     assert shaping("", lines_out=True).output(batch, b"one") == b"one\n"
     assert shaping("", lines_out=True).output(batch, b"one\n") == b"one\n"
 
 
 def test_a_small_gzip_can_not_fill_the_memory(tmp_path: Path) -> None:
-    space = Space({"VolumeSizeInGB": 0.01, "InstanceCount": 1}, tmp_path)
-    assert unzipped(gzip.compress(b"abc"), space) == b"abc"
+    def read(content: bytes) -> bytes:
+        space = Space({"VolumeSizeInGB": 0.01, "InstanceCount": 1}, tmp_path)
+        return counted(cast("IO[bytes]", gzip.GzipFile(fileobj=io.BytesIO(content))), space).read()
+
+    assert read(gzip.compress(b"abc")) == b"abc"
     with pytest.raises(OSError, match="No space left"):
-        unzipped(gzip.compress(bytes(16 * 1024**2)), space)
+        read(gzip.compress(bytes(16 * 1024**2)))
+
+
+def test_an_object_is_read_no_further_than_it_is_asked_for() -> None:
+    stream = io.BytesIO(b"0\n" * 100_000)
+    batches = shaping(multi=False).batches(stream)
+    assert [next(batches).payload, next(batches).payload] == [b"0", b"0"]
+    assert stream.tell() < 10
+
+
+@pytest.mark.parametrize("kind", ["application/jsonlines", "text/csv"])
+def test_other_line_ends_stand_within_a_text(kind: str) -> None:
+    text = "a\u2028b\x85c"
+    line = (text if kind == "text/csv" else json.dumps({"t": text}, ensure_ascii=False)).encode()
+    shape = shaping(kind, join=True)
+    (batch,) = shape.batches(io.BytesIO(line + b"\r\n"))
+    assert batch.payload == line
+    joined = shape.output(batch, line + b"\n").decode()
+    assert joined.count(text) == 2
+
+
+@pytest.mark.parametrize("by_line", [True, False])
+def test_what_is_too_long_to_be_understood_is_refused(monkeypatch: pytest.MonkeyPatch, by_line: bool) -> None:
+    monkeypatch.setattr(data, "LONGEST", 10)
+    with pytest.raises(DataError, match="longer than"):
+        list(shaping("application/json", by_line=by_line, join=True).batches(io.BytesIO(b"1" * 11)))
+
+
+def test_records_are_gathered_up_to_a_bound_even_without_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data, "LONGEST", 5)
+    assert payloads(shaping(), b"1\n2\n3\n4\n") == [b"1\n2\n3", b"4"]
+
+
+def test_records_are_kept_for_joins_only() -> None:
+    (batch,) = shaping(taken="$[1:]").batches(io.BytesIO(b"a,1\nb,2"))
+    assert batch.sources == ()
+
+
+def test_reading_ends_soon_once_nobody_waits_for_it(tmp_path: Path) -> None:
+    space = Space({"VolumeSizeInGB": 1, "InstanceCount": 1}, tmp_path)
+    batches = shaping().batches(counted(io.BytesIO(b"\n" * 200_000), space))
+    space.shut()
+    with pytest.raises(OSError, match="has ended meanwhile"):
+        next(batches)

@@ -6,11 +6,13 @@ import math
 import random
 import statistics
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from components.aws.embedded.sagemaker.tuning import bayesian
 from components.aws.embedded.sagemaker.tuning.bayesian import Bayesian
 from components.aws.embedded.sagemaker.tuning.early_stopping import Hyperband, Median
 from components.aws.embedded.sagemaker.tuning.search_space import (
@@ -247,3 +249,10 @@ def test_hyperband_never_stops_the_best_so_far(scores: list[float]) -> None:
     for score in scores:
         assert not (judge.hopeless(1, score, ()) and score > best)
         best = max(best, score)
+
+
+def test_a_search_too_wide_for_a_length_of_each_axis_has_one_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bayesian, "_MOST_NUMBERS", 0)
+    seen = [Seen({"x": str(x), "y": "0.5"}, -((x - 0.5) ** 2)) for x in (0.0, 0.3, 0.6, 1.0)]
+    values = Bayesian(Space((X, replace(X, name="y"))), 0).suggest(seen)
+    assert set(values) == {"x", "y"}

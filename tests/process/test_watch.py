@@ -158,3 +158,21 @@ async def test_demo_interrupted(world: World) -> None:
         )
         assert "Traceback" not in str(demo.err)
         await all_gone(below)
+
+
+@pytest.mark.timeout(170)
+async def test_demo_interrupted_twice_while_two_jobs_start(world: World) -> None:
+    """The second Ctrl-C gives up waiting: jobs and their cloud end all the same, and the reason stays the reason."""
+    async with (
+        world.door() as door,
+        world.run(["demo", "--output", str(world.folder / "demo")], door, session=True) as demo,
+    ):
+        await demo.out.until("digits created (aws.sagemaker.deploy)", 150)
+        below = descendants(demo.process.pid)
+        for _ in range(2):
+            demo.signal(signal.SIGINT)
+        assert await demo.end() == 130, demo
+        assert demo.err.last.startswith("kfp-runner: interrupted (Ctrl-C); "), demo
+        assert demo.err.last.endswith("; the demo is over, and nothing is left running"), demo
+        assert "Traceback" not in str(demo.err)
+        await all_gone(below)

@@ -339,13 +339,177 @@ async def test_a_refusal_while_watching_tells_what_became_of_the_job(service: Se
     assert str(raised.value) == "access denied; the service was told to stop cold-1, and agreed"
 
 
-async def test_a_stop_that_was_not_confirmed_comes_up(service: Service) -> None:
-    service.job("cold", runs=20).final = Status(Phase.FAILED)
-    service.job("warm", runs=1e6, stop_failures=[ServiceError("denied")])
-    error = await ended(grouped("cold", "warm"))
+async def test_a_group_of_ours_leaves_as_its_first_error_with_the_others_as_notes(service: Service) -> None:
+    async def block() -> None:
+        async with Batch(sinks=Shown()) as batch, asyncio.TaskGroup() as group:
+            for label in ("one", "two"):
+                group.create_task(batch.run("any.make", label, image="forbidden"))
+
+    error = await ended(block())
+    assert isinstance(error, InputError)
+    assert str(error) == "one: --image is forbidden"
+    assert error.__notes__ == ["at the same time: two: --image is forbidden"]
+    assert service.given == []
+
+
+async def test_a_group_with_an_error_of_the_users_own_stays_as_it_is(service: Service) -> None:
+    service.job("cold", runs=1e6)
+
+    async def block() -> None:
+        async with Batch(sinks=Shown()) as batch, asyncio.TaskGroup() as group:
+            group.create_task(batch.run("any.make", image="cold"))
+            await until(20)
+            raise ValueError("mine")
+
+    error = await ended(block())
     assert isinstance(error, ExceptionGroup)
-    assert {type(one) for one in error.exceptions} == {JobFailed, StopFailed}
-    assert "could not stop warm-1: denied" in error.__notes__[0]
+    assert [type(one) for one in error.exceptions] == [ValueError]
+    assert error.__notes__ == ["make: the service was told to stop cold-1, and agreed"]
+
+
+# ── a stop that was not confirmed ───────────────────────────────────────────────────────────────────────────────────
+
+DENIED = "could not stop warm-1: denied\nIt may still run and cost money. Stop it with: stop-fake-job warm-1"
+
+
+class Lenient(list[str]):
+    """Of a connection whose closing is broken off."""
+
+    def __eq__(self, _: object) -> bool:
+        return True
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def stubborn(service: Service, image: str = "warm", said: str = "denied") -> None:
+    service.job(image, runs=1e6, stop_failures=[ServiceError(said)])
+
+
+@pytest.mark.parametrize("way", [grouped, gathered])
+async def test_a_stop_that_was_not_confirmed_goes_before_why_it_was_asked_for(
+    service: Service, way: Way
+) -> None:
+    service.job("cold", runs=20).final = Status(Phase.FAILED, reason="boom")
+    stubborn(service)
+    error = await ended(way("cold", "warm"))
+    assert isinstance(error, StopFailed)
+    assert str(error) == DENIED
+    assert "at the same time: cold-1 failed: boom" in error.__notes__
+
+
+async def test_it_comes_up_though_nobody_waited_for_the_job(service: Service) -> None:
+    stubborn(service)
+    tasks = []
+
+    async def block() -> None:
+        async with Batch(sinks=Shown()) as batch:
+            tasks.append(asyncio.create_task(batch.run("any.make", image="warm")))
+            await until(20)
+
+    error = await ended(block())
+    assert isinstance(error, StopFailed)
+    assert str(error) == DENIED
+    assert tasks[0].exception() is error
+
+
+async def test_it_goes_before_a_cancellation_from_outside(service: Service) -> None:
+    stubborn(service)
+    with pytest.raises(StopFailed) as raised:
+        async with asyncio.timeout(20):
+            await unwatched("warm")
+    assert str(raised.value) == DENIED
+    assert isinstance(raised.value.__cause__, asyncio.CancelledError)
+
+
+async def test_it_comes_up_though_the_block_has_caught_it(service: Service) -> None:
+    stubborn(service)
+
+    async def block() -> None:
+        async with Batch(sinks=Shown()) as batch:
+            try:
+                async with asyncio.timeout(20):
+                    await batch.run("any.make", image="warm")
+            except StopFailed as error:
+                raise ValueError("what the block made of it") from error
+
+    error = await ended(block())
+    assert isinstance(error, StopFailed)
+    assert str(error) == DENIED
+    assert str(error.__cause__) == "what the block made of it"
+
+
+async def test_it_is_the_same_error_if_it_is_on_its_way_up(service: Service) -> None:
+    stubborn(service)
+    tasks = []
+
+    async def block() -> None:
+        async with Batch(sinks=Shown()) as batch, asyncio.TaskGroup() as group:
+            tasks.append(group.create_task(batch.run("any.make", image="warm")))
+            await until(20)
+            raise ValueError("mine")
+
+    error = await ended(block())
+    assert isinstance(error, ExceptionGroup)
+    assert tasks[0].exception() in error.exceptions
+
+
+async def test_a_cancellation_while_the_connection_is_closed_does_not_hide_it(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stubborn(service)
+    monkeypatch.setattr(service, "connected", Lenient())
+
+    async def block() -> None:
+        async with Batch(sinks=Shown()) as batch:
+            task = asyncio.create_task(batch.run("any.make", image="warm"))
+            await until(20)
+            task.cancel()
+            await until(20.1)
+            for job in batch._jobs:
+                job.cancel()
+
+    error = await ended(block())
+    assert isinstance(error, StopFailed)
+    assert str(error) == DENIED
+
+
+@WAYS
+async def test_several_are_told_as_one_with_a_command_for_each(service: Service, way: Way) -> None:
+    service.job("cold", runs=20)
+    stubborn(service, "warm"), stubborn(service, "hot", "busy\nStop it with: rm -rf /")
+    with pytest.raises(StopFailed) as raised:
+        async with asyncio.timeout(60):
+            await way("cold", "warm", "hot")
+    assert str(raised.value).split("\n") == [
+        "could not stop warm-1: denied; could not stop hot-1: busy Stop it with: rm -rf /",
+        "It may still run and cost money. Stop it with: stop-fake-job warm-1",
+        "It may still run and cost money. Stop it with: stop-fake-job hot-1",
+    ]
+    assert raised.value.jobs == 2
+
+
+@WAYS
+async def test_a_signal_tells_it_with_its_cause(service: Service, way: Way) -> None:
+    stubborn(service)
+    error = await ended(way("warm"), (20, signal.SIGTERM))
+    assert isinstance(error, Interrupted)
+    assert str(error) == f"terminated (SIGTERM); {DENIED}"
+    assert isinstance(error.__cause__, StopFailed)
+
+
+@WAYS
+async def test_under_somebody_elses_signals_they_find_the_reason_and_all_outcomes(
+    service: Service, way: Way
+) -> None:
+    stubborn(service)
+    service.job("cold", runs=1e6)
+    asyncio.get_running_loop().call_later(20, kill, signal.SIGINT)
+    with stop_signals() as stopping, pytest.raises(StopFailed):
+        await way("cold", "warm", stopping=stopping)
+    assert stopping.reason is Reason.INTERRUPTED
+    assert stopping.outcome.startswith(
+        "cold: the service was told to stop cold-1, and agreed; warm: could not"
+    )
 
 
 # ── signals ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -481,6 +645,15 @@ async def test_whoever_has_the_signals_already_says_so(service: Service) -> None
     assert job.asked("stop") == [20]
     with pytest.raises(ValueError, match="somebody else's signals"):
         Batch(stopping=Stopping(), time_limit=5)
+
+
+async def test_the_owners_time_limit_counts_from_when_the_batch_is_entered(service: Service) -> None:
+    job = service.job("cold", runs=1e6)
+    await until(10)
+    with stop_signals(90) as stopping, pytest.raises(asyncio.CancelledError):
+        await grouped("cold", stopping=stopping)
+    assert stopping.reason is Reason.TIME_LIMIT
+    assert job.asked("stop") == [100]
 
 
 async def test_one_batch_at_a_time(service: Service) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -81,6 +82,10 @@ NAMES = frozenset({"name", "count", "local"})
         (["--name", "", "--count", "1"], [("name", ""), ("count", "1")]),
         (["--count", "-5"], [("count", "-5")]),
         (["--name", "--not-a-name"], [("name", "--not-a-name")]),
+        (["--name", "-x", "--count", "-1"], [("name", "-x"), ("count", "-1")]),
+        (["--name", "-"], [("name", "-")]),
+        (["--name", "-dry-run"], [("name", "-dry-run")]),
+        (["--name=-dry"], [("name", "-dry")]),
         (["--name", "a\nb"], [("name", "a\nb")]),
         (["--name", "x", "--name", "y"], [("name", "x"), ("name", "y")]),
         (["-name", "x"], [("name", "x")]),
@@ -93,13 +98,19 @@ def test_pairs(argv: list[str], expected: list[tuple[str, str]]) -> None:
 
 
 @pytest.mark.parametrize(
-    "argv", [["--name"], ["--name", "--count", "1"], ["--name", "--count=1"], ["--name", "--dry"]]
+    ("argv", "meant"),
+    [
+        (["--name"], ""),
+        *(
+            (["--name", following, "1"], ", and for a value that reads like an argument --name=VALUE")
+            for following in ("--count", "--count=1", "--dry", "-count", "-count=1", "-dry", "-d")
+        ),
+    ],
 )
-def test_an_argument_without_its_value_does_not_eat_the_next(argv: list[str]) -> None:
-    with pytest.raises(
-        InputError, match=r"^--name is given without a value; to leave it blank write --name ''$"
-    ):
-        list(spec.pairs(argv, NAMES, {"dry"}))
+def test_an_argument_without_its_value_does_not_eat_the_next(argv: list[str], meant: str) -> None:
+    told = f"--name is given without a value; to leave it blank write --name ''{meant}"
+    with pytest.raises(InputError, match=f"^{re.escape(told)}$"):
+        list(spec.pairs(argv, NAMES, {"dry", "d"}))
 
 
 def test_a_value_without_its_argument() -> None:
@@ -397,7 +408,9 @@ def test_dashes_stand_for_underscores_unless_an_option_is_spelled_so(
 
 @pytest.mark.parametrize("following", ["--max-run-time", "--max-run-time=1", "--max_run_time", "--run-key"])
 def test_a_dashed_name_is_no_value(following: str) -> None:
-    with pytest.raises(InputError, match=r"^--job_name is given without a value; .* write --job_name ''$"):
+    with pytest.raises(
+        InputError, match=r"^--job_name is given without a value; .* write --job_name '', and for a value"
+    ):
         list(spec.pairs(["--job-name", following], DASHED_NAMES | OPTIONS))
 
 

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from runner.deadline import Deadline, finish
-from runner.errors import ServiceError, StopFailed, Throttled, Transient
-from runner.events import Finished, Level, LogLine, Notice, Phase, Status
+from runner.errors import ServiceError, StopFailed, Throttled, Transient, Unreachable
+from runner.events import Finished, Launched, Level, LogLine, Notice, Phase, Status
 from runner.job import Ended, FeedEvent, StopAnswer
 from runner.publish import FLUSH_SECONDS
 from runner.signals import DEFAULT_GRACE, MOMENT, Reason, Stopping, stop_signals
@@ -556,3 +556,55 @@ async def test_the_time_limit_counts_from_the_launch() -> None:
             await follow(job, stopping=stopping)
     assert stopping.reason is Reason.TIME_LIMIT
     assert job.asked("stop") == [50]
+
+
+class Resumed(Watched):
+    """A step that is started again, whose requests don't get through; an earlier start's job runs, or none does."""
+
+    resumes = True
+    runs = True
+
+    async def launch(self) -> Launched:
+        raise Throttled("slow down")
+
+    async def stop(self) -> StopAnswer:
+        self.times.append(("stop", now()))
+        return StopAnswer.AGREED if self.runs else StopAnswer.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("runs", "told"),
+    [(True, "the service was told to stop job, and agreed"), (False, "no job was made")],
+)
+@pytest.mark.looptime
+async def test_an_earlier_starts_job_is_stopped_though_no_attempt_of_ours_got_through(
+    runs: bool, told: str
+) -> None:
+    job, stopping = Resumed("job"), Stopping()
+    job.runs = runs
+
+    async def scope() -> None:
+        async with launched(job, stopping=stopping):
+            raise AssertionError("it was never launched")
+
+    task = asyncio.create_task(scope())
+    await until(3.0)
+    stopping.begin(Reason.TERMINATED)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert job.times == [("stop", 3.0)]
+    assert stopping.outcome == told
+
+
+@pytest.mark.looptime
+async def test_a_launch_that_is_given_up_comes_up_as_it_is_though_nothing_can_be_looked_at() -> None:
+    class Cut(Resumed):
+        async def stop(self) -> StopAnswer:
+            raise Unreachable("no route")
+
+    stopping = Stopping()
+    with pytest.raises(Throttled):
+        async with launched(Cut("job"), stopping=stopping):
+            raise AssertionError("it was never launched")
+    assert "whether an earlier start's job runs can't be told (no route)" in stopping.outcome

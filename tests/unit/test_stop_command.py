@@ -88,6 +88,8 @@ def call(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest
         (["--run-id", "r", "--region", "x"], StopInputs(region="x", run_id="r")),
         (["--run_id=r", "--region=x", "--dry-run"], StopInputs(region="x", run_id="r", dry_run=True)),
         (["--region=x", "--dry_run", "True"], StopInputs(region="x", dry_run=True)),
+        (["--run-id", "-1", "--region", "-x"], StopInputs(region="-x", run_id="-1")),
+        (["--run-id=-dry-run", "--region=x"], StopInputs(region="x", run_id="-dry-run")),
         (["a.stop", "--region=x", "--run-id=r"], StopInputs(region="x", run_id="r")),
     ],
 )
@@ -116,6 +118,8 @@ def test_output_files_are_written_where_they_are_asked_for(
     [
         (["--run-id", "r"], "--region is required"),
         (["--region=x", "--run-di", "r"], "--run-di is unknown; did you mean --run_id?"),
+        (["--region=x", "--run-id", "-dry-run"], "--run_id is given without a value"),
+        (["--region=x", "--run-id", "-region"], "--run_id is given without a value"),
         (["--region=x", "--dry-run=True"], "--dry-run is given 'True', but takes no value"),
         (["--region=x", "--dry-run", "--dry_run", "False"], "--dry_run is given twice"),
         (["--region=x", "--time-limit", "soon"], "--time-limit is 'soon'"),

@@ -36,10 +36,10 @@ async def serve(
 
     `port`: 0 takes a free one. `images`: image name (full URI, or repository with or without tag, without registry) →
     the command that stands for it, split as a shell would but run without one, exactly as given but for a word
-    `{verb}`, which becomes `train` or `serve`, in the folder where this process was started. `s3`: a folder whose
-    sub-folders are buckets; read at the start, written back at the end. `faults`: allows `cloud.faults` and the
-    control routes under `/_embedded`, for tests. `grace`: seconds from SIGTERM to SIGKILL when a job is stopped (AWS:
-    120). `capacity`: how many jobs run at a time; more wait in `Starting`.
+    `{verb}`, which becomes `train` or `serve` (and is left out for processing), in the folder where this process was
+    started. `s3`: a folder whose sub-folders are buckets; read at the start, written back at the end. `faults`: allows
+    `cloud.faults` and the control routes under `/_embedded`, for tests. `grace`: seconds from SIGTERM to SIGKILL when a
+    job is stopped (AWS: 120). `capacity`: how many jobs run at a time; more wait in `Starting`.
 
     Raises RuntimeError when the `local` extra is not installed, OSError when the port is taken, ValueError when an
     image's command is empty. S3 is process-wide (moto keeps it in globals): servers that run in one process at the same

@@ -116,7 +116,7 @@ class App:
             if request.transport is not None:
                 request.transport.abort()
         status = 0 if fault.startswith("drop") else response.status
-        self._journal.add(inbound.service, operation, inbound.body, status, began)
+        self._journal.add(inbound.service, operation, inbound.body, inbound.size, status, began)
         return response
 
     async def _work(self, request: web.BaseRequest, inbound: Inbound) -> web.StreamResponse:
@@ -139,7 +139,7 @@ class App:
         own = self._logs.operations if inbound.service == "logs" else self._sagemaker.operations
         if inbound.operation not in own and not known:
             raise not_implemented(f"{inbound.service} {inbound.operation}")
-        shapes.check(inbound.operation, body)
+        body = shapes.checked(inbound.operation, body)
         if inbound.service == "sagemaker":
             work = self._sagemaker.operations[inbound.operation]
             return _json(await work(body, inbound.region))

@@ -19,6 +19,8 @@ from components.aws.embedded.errors import ApiError
 
 JSON_BYTES = 8 * 1024**2
 """The most that a request to SageMaker or Logs may hold; AWS takes less."""
+MOST_FIELDS = 10_000
+"""Of a request in AWS's query protocol."""
 OBJECT_BYTES = 5 * 1024**3
 """The most that any request may hold: S3's limit for one PUT."""
 INVOCATION_BYTES = 64 * 1024**2
@@ -66,6 +68,8 @@ class Inbound:
     region: str
     body: Mapping[str, Any]
     """The JSON body of our own services; for the others what the journal shows."""
+    size: int
+    """Bytes of the request that `body` was read from; 0 for what is short anyway."""
     content: IO[bytes] | None = None
     """The body for moto or an endpoint; None when SageMaker or Logs is meant."""
 
@@ -93,7 +97,7 @@ async def read(request: web.BaseRequest) -> Inbound:
     region, service = (scope[1], scope[2]) if scope else (REGION, "")
     prefix, _, operation = request.headers.get("X-Amz-Target", "").rpartition(".")
     if prefix in _TARGETS:
-        return Inbound(_TARGETS[prefix], operation, region, await _json(request))
+        return Inbound(_TARGETS[prefix], operation, region, *await _json(request))
     if service == "sagemaker" and not operation and (invocation := await _invocation(request, region)):
         return invocation
     content = await _content(request, OBJECT_BYTES)
@@ -101,7 +105,7 @@ async def read(request: web.BaseRequest) -> Inbound:
     service = service or ("sts" if "Action" in form else "s3")
     name = operation or form.get("Action") or _s3_operation(request)
     shown = form or {"method": request.method, "target": request.raw_path}
-    return Inbound(service, name, region, shown, content)
+    return Inbound(service, name, region, shown, sum(map(len, form.values())), content)
 
 
 async def _invocation(request: web.BaseRequest, region: str) -> Inbound | None:
@@ -115,18 +119,20 @@ async def _invocation(request: web.BaseRequest, region: str) -> Inbound | None:
     for name in ("Content-Type", "Accept", "X-Amzn-SageMaker-Target-Variant"):
         if name in request.headers:
             shown[name.removeprefix("X-Amzn-SageMaker-").replace("-", "")] = request.headers[name]
-    return Inbound(RUNTIME, _INVOCATIONS[match[2]], region, shown, content)
+    return Inbound(RUNTIME, _INVOCATIONS[match[2]], region, shown, 0, content)
 
 
-async def _json(request: web.BaseRequest) -> dict[str, Any]:
+async def _json(request: web.BaseRequest) -> tuple[dict[str, Any], int]:
+    """The body and its size in bytes. Raises `ApiError`."""
     with await _content(request, JSON_BYTES) as content:
+        text = content.read()
         try:
-            body = json.loads(content.read() or b"{}")
+            body = json.loads(text or b"{}")
         except (ValueError, RecursionError) as error:
             raise ApiError("SerializationException", f"the body is no JSON: {error}") from error
     if not isinstance(body, dict):
         raise ApiError("SerializationException", "the body is no JSON object")
-    return body
+    return body, len(text)
 
 
 async def _content(request: web.BaseRequest, most: int) -> IO[bytes]:
@@ -152,7 +158,11 @@ def _form(request: web.BaseRequest, content: IO[bytes]) -> dict[str, str]:
         return {}
     text = content.read(JSON_BYTES).decode(errors="replace")
     content.seek(0)
-    return {name: values[0] for name, values in parse_qs(text).items()}
+    try:
+        return {name: values[0] for name, values in parse_qs(text, max_num_fields=MOST_FIELDS).items()}
+    except ValueError as error:
+        content.close()
+        raise ApiError("RequestEntityTooLargeException", f"more than {MOST_FIELDS} fields", 413) from error
 
 
 def _s3_operation(request: web.BaseRequest) -> str:

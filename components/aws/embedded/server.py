@@ -74,6 +74,7 @@ async def running(settings: Settings) -> AsyncIterator[Cloud]:
         root = tempfile.mkdtemp(prefix="kfp-runner-aws-")
         # Not TemporaryDirectory: up to 3.11.7 its clean-up changes the mode of what a job's links lead to.
         stack.callback(remove, Path(root))
+        guardian = stack.enter_context(Guardian(root))
         front = Front()
         stack.push_async_callback(front.close)
         objects, logs = Objects(front), Logs(faults)
@@ -82,7 +83,6 @@ async def running(settings: Settings) -> AsyncIterator[Cloud]:
         if settings.s3 is not None:
             await folder.load(settings.s3, objects)
             stack.push_async_callback(_keep, settings.s3, objects)
-        guardian = stack.enter_context(Guardian(root))
         jobs = _Jobs()
         stack.push_async_callback(jobs.close)
         places = asyncio.Semaphore(settings.capacity)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 from components.aws.embedded.errors import ApiError
@@ -29,6 +31,10 @@ _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
     "blob": (str,),
 }
 _LONG = 10_000
+_MOST_FAULTS = 50
+"""Sentences of an answer."""
+_LONGEST_SHOWN = 2000
+"""Characters of a value that a sentence repeats."""
 # Java's Unicode classes, which Python's re does not know, by their nearest relatives.
 _UNICODE_CLASSES = {r"\p{L}": r"\w", r"\p{N}": r"\d", r"\p{Z}": r"\s", r"\p{M}": ""}
 
@@ -49,12 +55,25 @@ class Model:
         self._service = service
         self._model = ServiceModel(Loader().load_service_model(service, "service-2"), service)
 
+    def checked(self, operation: str, body: dict[str, Any]) -> dict[str, Any]:
+        """The body of a valid request, its times in seconds since the Unix epoch. Raises `ApiError` for any other.
+
+        Only the outermost members' times are read: no request that is known here looks at others.
+        """
+        self.check(operation, body)
+        shape = self._model.operation_model(operation).input_shape
+        members = shape.members.items() if shape is not None else ()
+        times = {
+            name: body[name] for name, member in members if member.type_name == "timestamp" and name in body
+        }
+        return body | {name: timestamp(value, name) for name, value in times.items()}
+
     def check(self, operation: str, body: Mapping[str, Any]) -> None:
         """Raise `ApiError` unless `body` is a valid request of `operation`."""
         if operation not in self._model.operation_names:
             raise ApiError("UnknownOperationException", f"{self._service} has no operation {operation}")
         shape = self._model.operation_model(operation).input_shape
-        faults = list(_faults(shape, body, "")) if shape is not None else []
+        faults = list(islice(_faults(shape, body, ""), _MOST_FAULTS)) if shape is not None else []
         if faults:
             plural = "s" if len(faults) > 1 else ""
             text = f"{len(faults)} validation error{plural} detected: {'; '.join(faults)}"
@@ -65,6 +84,22 @@ class Model:
         return frozenset(self._model.shape_for(shape).members)
 
 
+def timestamp(value: float | str, path: str) -> float:
+    """A time in seconds since the Unix epoch, also of ISO 8601 text; without a zone it is UTC. Raises `ApiError`.
+
+    SDKs send numbers; text comes from people with curl.
+    """
+    if not isinstance(value, str):
+        return value
+    try:
+        time = datetime.fromisoformat(value)
+        return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        raise ApiError(
+            "SerializationException", f"STRING_VALUE can not be converted to a Timestamp (at '{path}')"
+        ) from None
+
+
 def _faults(shape: Any, value: Any, path: str) -> Iterator[str]:
     """What is wrong with `value`, one sentence each. Raises SerializationException for a wrong JSON type."""
     kind = shape.type_name
@@ -72,6 +107,8 @@ def _faults(shape: Any, value: Any, path: str) -> Iterator[str]:
     if not right or (isinstance(value, bool) and kind != "boolean"):
         wrong = f"{type(value).__name__.upper()}_VALUE can not be converted to a {kind.title()}"
         raise ApiError("SerializationException", f"{wrong} (at '{path}')")
+    if kind == "timestamp":
+        timestamp(value, path)
     if problems := list(_own_faults(shape, value)):
         yield from (_sentence(path, value, problem) for problem in problems)
     elif kind == "structure":
@@ -138,8 +175,14 @@ def _compile(pattern: str) -> re.Pattern[str] | None:
 
 
 def _sentence(path: str, value: object, problem: str) -> str:
-    shown = "null" if value is None else f"'{value}'"
+    shown = "null" if value is None else f"'{_short(value)}'"
     return f"Value {shown} at '{path}' failed to satisfy constraint: {problem}"
+
+
+def _short(value: object) -> str:
+    """What an answer repeats of a value: a body of megabytes may be wrong in many places."""
+    text = str(value)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
 
 
 def _join(path: str, name: str) -> str:

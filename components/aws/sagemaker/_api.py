@@ -93,6 +93,7 @@ TUNING = Kind(
     prefix="HPOJob",
     log_group=TRAINING.log_group,  # Its children are training jobs.
     page="hyper-tuning-jobs",
+    stages=("Starting", "Searching"),
     brief=_BRIEF,
     phases={**PHASES, "DeleteFailed": Phase.FAILED},
     limit=32,

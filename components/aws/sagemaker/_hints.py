@@ -7,8 +7,9 @@ import re
 _OF_THE_SERVICE = (
     (
         (
-            r"(input|augmented|dataset) manifest.*(invalid|malformed|not valid|pars|JSON)|"
-            r"(invalid|malformed|pars).*(input|augmented|dataset) manifest"
+            r"(?<!image )\bmanifest\b.*\b(invalid|malformed|not valid|pars(e|ed|ing)|JSON)\b|"
+            r"\b(invalid|malformed|pars(e|ed|ing))\b.*\b(input|augmented|dataset) manifest\b|"
+            r"\b(invalid|malformed|pars(e|ed|ing)) ((the|your) )?manifest\b"
         ),
         (
             "The manifest can't be read. Each of its lines has to be one JSON object, with `source-ref` (an S3 address) "
@@ -42,7 +43,10 @@ _OF_THE_SERVICE = (
         ),
     ),
     (
-        r"no s3 objects? found|does not (contain|match) any|no such key|NoSuchKey",
+        (
+            r"no s3 objects? found|could not find model data|model data\b.*\bnot found|"
+            r"does not (contain|match) any|no such key|NoSuchKey"
+        ),
         (
             "There is no data under that S3 address. Compare the prefix with `aws s3 ls`; upper and lower case "
             "differ."
@@ -54,8 +58,10 @@ _OF_THE_SERVICE = (
     ),
     (
         (
-            r"(repository|image|tag|manifest).*(does not exist|not found|cannot find|unable to pull)|"
-            r"cannot find.*(repository|image)"
+            r"(?<![\w./-])(repository|image|tag|manifest(?= for ))\b(?!\.\w).*\b(does not exist|not found|cannot find|"
+            r"(unable to|cannot|could not) (be )?pull(ed)?)\b|"
+            r"\bmanifest unknown\b|"
+            r"\b(cannot|can't|could not|unable to|failed to) (find|pull)\b.*(?<![\w./-])(repository|image)\b(?!\.\w)"
         ),
         (
             "The image can't be pulled. Check its name, tag and region, and that the execution role may read "
@@ -127,9 +133,14 @@ _OF_ANY = (
 )
 
 
+_ADDRESS = re.compile(r"\b[a-z][a-z0-9]*://[^\s\"'`,;]+", re.IGNORECASE)
+"""What an address is made of are the user's own words, and tells nothing of the cause."""
+
+
 def hint(reason: str) -> str:
     """Return what to do about a failure reason; nothing where the cause is not a known one."""
     of_the_code = reason.startswith("AlgorithmError")
+    reason = _ADDRESS.sub("…", reason)
     for pattern, advice in _OF_ANY if of_the_code else (*_OF_THE_SERVICE, *_OF_ANY):
         if re.search(pattern, reason, re.IGNORECASE | re.DOTALL):
             return advice

@@ -16,6 +16,7 @@ from components.aws.cloudwatch import LogFeed
 from components.aws.errors import AlreadyExists, Denied, Unsupported
 from components.aws.readers import BestReader
 from components.aws.sagemaker._api import Kind
+from components.aws.sagemaker._likeness import covers
 from components.aws.sagemaker._metrics import Extractor
 from components.aws.sagemaker._reading import Description, Reading
 from components.aws.session import Aws
@@ -80,6 +81,11 @@ class SageMakerJob:
             words += ["--endpoint-url", self._aws.endpoint_url]
         return shlex.join(words) + (f"   # as {self._aws.role}" if self._aws.role else "")
 
+    @property
+    def resumes(self) -> bool:
+        """Whether an earlier start of this step may have made it: a run key leads all of them to one job."""
+        return bool(self._owner)
+
     # ── launch ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def launch(self) -> Launched:
@@ -110,23 +116,31 @@ class SageMakerJob:
         except asyncio.CancelledError:
             self._ambiguous = True  # Given up at the deadline: nobody knows whether it was carried out.
             raise
-        self._created, self._made_at = _service_time(answer) - 1.0, time.monotonic()
+        self._created, self._made_at = service_time(answer) - 1.0, time.monotonic()
 
     async def _adopt(self, taken: AlreadyExists) -> bool:
         """Attach to the job that has our name if it is ours; False asks for the next name of ours."""
-        await self._describe()
+        try:
+            await self._describe()
+        except NotFound as unseen:
+            if self._ambiguous:
+                raise Transient(f"{self.name} exists, but can't be seen yet: {unseen}") from unseen
+            raise taken from unseen
         if not await self._is_ours():
             raise NameTaken(
                 f"the name {self.name} is in use by a job that is not this step's, which was not touched; "
                 f"choose another --{self.kind.argument}"
                 + (", or leave it blank for a generated one" if self.kind.ending == "stop" else "")
             ) from taken
-        phase = self._reading.status(self._description).phase
-        spent = phase in {Phase.FAILED, Phase.STOPPED, Phase.STOPPING} and not self._just_made()
-        if spent and not self._chosen and self._attempt < _RETRIES:
+        if self._spent() and not self._chosen and self._attempt < _RETRIES:
             return False
         self._ours = True
         return True
+
+    def _spent(self) -> bool:
+        """Whether it is an earlier start's job that came to nothing: the step needs a fresh one."""
+        phase = self._reading.status(self._description).phase
+        return phase in {Phase.FAILED, Phase.STOPPED, Phase.STOPPING} and not self._just_made()
 
     def _just_made(self) -> bool:
         """Whether it is what an unanswered attempt of this very start has made, and not an earlier start's."""
@@ -180,13 +194,27 @@ class SageMakerJob:
         if self.kind.ending == "delete" and self._ours and self._made_at is None and not self._ambiguous:
             return StopAnswer.ENDED
         try:
-            if not self._ours:
-                await self._describe()
-                if not await self._is_ours():
-                    return StopAnswer.NOT_OURS
+            if not self._ours and not await self._found():
+                return StopAnswer.NOT_OURS
             return await self._request_stop()
         except NotFound:
             return StopAnswer.UNKNOWN
+
+    async def _found(self) -> bool:
+        """Look for our job; False if what has our name is not ours. Of a step's jobs the last is meant."""
+        await self._describe()
+        if not await self._is_ours():
+            return False
+        for attempt in range(self._attempt + 1, _RETRIES):
+            if self._chosen or not self._spent():
+                break
+            last, self.name = self.name, nth(self._base, attempt, self.kind.limit)
+            try:
+                await self._describe()
+            except NotFound:
+                self.name = last
+                break
+        return True
 
     async def _request_stop(self) -> StopAnswer:
         try:
@@ -249,29 +277,12 @@ class SageMakerJob:
         return await self._aws.call("sagemaker", self.kind.method(verb), **request)
 
 
-def covers(theirs: Any, ours: Any) -> bool:  # noqa: ANN401  plain data
-    """Say whether a description agrees with a request in every member that it repeats. The service adds and drops.
-
-    What is the user's own through and through, it can't add to: that has to be the same to the letter.
-    """
-    if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
-        verbatim = all(dict(theirs.get(k, {})) == dict(ours.get(k, {})) for k in _VERBATIM)
-        shared = (k for k, v in ours.items() if k in theirs and v not in ("", None))
-        return verbatim and all(covers(theirs[k], ours[k]) for k in shared)
-    if isinstance(ours, list) and isinstance(theirs, list):
-        return len(ours) == len(theirs) and all(covers(t, o) for t, o in zip(theirs, ours, strict=True))
-    return bool(theirs == ours)
-
-
-_VERBATIM = ("HyperParameters", "Environment")
-
-
 def instance(stream: str) -> str:
     """Return the instance's name of a stream: `algo-1` for `algo-1-1700000000`."""
     return re.sub(r"-\d{6,}$", "", stream)
 
 
-def _service_time(answer: Description) -> float:
+def service_time(answer: Description) -> float:
     """Return the service's own clock, from the answer's Date header; it has whole seconds."""
     date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
     try:

@@ -9,8 +9,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from components.aws.sagemaker._api import Kind
 from components.aws.sagemaker._images import builtin_image
-from components.aws.sagemaker._request import blank_dropped, vpc
+from components.aws.sagemaker._metrics import flaw
+from components.aws.sagemaker._request import blank_dropped, vpc, wrong_name, wrong_tags, wrong_vpc
 from runner.errors import InputError
 
 if TYPE_CHECKING:
@@ -22,6 +24,10 @@ class Trained(Protocol):
 
     @property
     def region(self) -> str: ...
+    @property
+    def tags(self) -> Mapping[str, Any]: ...
+    @property
+    def job_name(self) -> str: ...
     @property
     def role(self) -> str: ...
     @property
@@ -120,10 +126,11 @@ def _algorithm(inputs: Trained) -> dict[str, Any]:
     }
 
 
-def wrong(inputs: Trained) -> Iterator[str]:
-    """Say what is wrong with the arguments that `definition` is made of."""
-    if not inputs.image and not inputs.algorithm_name:
-        yield "one of --image and --algorithm_name is required"
+def wrong(kind: Kind, inputs: Trained) -> Iterator[str]:
+    """Say what is wrong with the arguments that `definition` is made of, the name and the tags."""
+    yield from wrong_name(kind, inputs.job_name)
+    yield from _wrong_image(inputs)
+    yield from _wrong_metrics(inputs.metric_definitions)
     if not inputs.channels:
         yield "--channels is [], which is too short; at least one channel is needed"
     if inputs.spot_instance and inputs.max_wait_time < inputs.max_run_time:
@@ -133,16 +140,41 @@ def wrong(inputs: Trained) -> Iterator[str]:
         )
     if inputs.spot_instance and not inputs.checkpoint_config.get("S3Uri"):
         yield '--checkpoint_config lacks "S3Uri"; spot instances may be taken away, and go on from a checkpoint'
+    yield from wrong_vpc(inputs.vpc_security_group_ids, inputs.vpc_subnets)
+    yield from wrong_tags(inputs.tags)
+
+
+def _wrong_image(inputs: Trained) -> Iterator[str]:
+    if not inputs.image and not inputs.algorithm_name:
+        yield "one of --image and --algorithm_name is required"
+    elif not inputs.image:
+        try:
+            builtin_image(inputs.algorithm_name, inputs.region)
+        except InputError as error:
+            yield str(error)
+
+
+def _wrong_metrics(definitions: Mapping[str, Any]) -> Iterator[str]:
+    """Name expressions that are none in any dialect. One without a group is sent, as it was; it finds nothing."""
+    for name, expression in definitions.items():
+        if isinstance(expression, str) and (problem := flaw(expression)):
+            shown = repr(expression)
+            shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
+            yield f"--metric_definitions: {name[:_SHOWN]!r} is {shown}, which is no regular expression: {problem}"
+
+
+_SHOWN = 60
+"""Characters of a value that an error repeats."""
 
 
 def not_text(argument: str, hyperparameters: Mapping[str, Any]) -> Iterator[str]:
     """Say which hyperparameters are not text, which is all that SageMaker takes."""
     for key, value in hyperparameters.items():
         if not isinstance(value, str):
-            yield f"--{argument}: the value of {key!r} is {kind(value)}, not text; put it in quotes"
+            yield f"--{argument}: the value of {key!r} is {nature(value)}, not text; put it in quotes"
 
 
-def kind(value: object) -> str:
+def nature(value: object) -> str:
     """Return what a value is, without telling it: it may be a secret."""
     kinds = {bool: "a truth value", int: "a number", float: "a number", list: "a list", dict: "an object"}
     return kinds.get(type(value), "blank" if value is None else f"a {type(value).__name__}")

@@ -137,13 +137,21 @@ class _Labelled(_Plain):
         super().__init__(out, clock)
         self._shared = shared
         self._label = label
-        number = shared.join(label, out)
+        number = shared.join(label)
+        out.moved = shared.moved
         self._colour = f"\x1b[{_COLOURS[number % len(_COLOURS)]}m" if coloured else ""
 
     @property
     def progress(self) -> int:
         """Bytes that have got through, those of the others too: this one may be waiting for its turn."""
         return self._shared.progress
+
+    def close(self) -> None:
+        """Tell the rest of what was put off, and leave the stream to the others."""
+        try:
+            super().close()
+        finally:
+            self._shared.leave(self._label)
 
     def _write(self, told: Sequence[Line]) -> None:
         with self._shared.turn:

@@ -50,7 +50,7 @@ class Footer:
         self._stages: tuple[str, ...] = ()
         self._since: float | None = None
         self._status: Status | None = None
-        self._metrics: dict[str, float] = {}
+        self._metrics: dict[str, Metric] = {}
         self._search = Search()
         self._lines = 0
         self._late = 0
@@ -62,9 +62,9 @@ class Footer:
                 shown = len(lines(event.text))
                 self._lines += shown
                 self._late += shown * event.late
-            case Metric():
+            case Metric() if not self._search.of_a_trial(event):
                 self._metrics.pop(event.name, None)
-                self._metrics[event.name] = event.value
+                self._metrics[event.name] = event
             case Trial():
                 self._search.take(event)
             case Status():
@@ -111,9 +111,10 @@ class Footer:
 
     def _readings(self) -> Text:
         row = Text()
-        for name, value in list(self._metrics.items())[-METRICS:]:
-            row.append("  " * bool(row)).append(f"{one_line(name)} ", "dim").append(
-                words.number(value), "magenta"
+        shown = [metric for metric in self._metrics.values() if not self._search.of_a_trial(metric)]
+        for metric in shown[-METRICS:]:
+            row.append("  " * bool(row)).append(f"{one_line(metric.name)} ", "dim").append(
+                words.number(metric.value), "magenta"
             )
         return row
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Hashable
+from itertools import count
 from weakref import WeakValueDictionary
 
 from runner.sinks.pump import Out
@@ -23,22 +24,30 @@ class Shared:
         """Held while something is written, by threads that may wait; never by the event loop's."""
         self.width = 0
         """Characters that a label is padded to."""
-        self._labels: list[str] = []
-        self._outs: list[Out] = []
-
-    def join(self, label: str, out: Out) -> int:
-        """Make room for a console and its label; return the label's number, from 0."""
-        with _guard:
-            self._outs.append(out)
-            if label not in self._labels:
-                self._labels.append(label)
-                self.width = max(self.width, min(len(label), WIDEST))
-            return self._labels.index(label)
-
-    @property
-    def progress(self) -> int:
+        self.progress = 0
         """Bytes that have got through, of all consoles."""
-        return sum(out.progress for out in self._outs)
+        self._numbers: dict[str, list[int]] = {}
+        self._joined = count()
+
+    def join(self, label: str) -> int:
+        """Make room for a console and its label; return its number, from 0: that of another that has the label now."""
+        with _guard:
+            self.width = max(self.width, min(len(label), WIDEST))
+            numbers = self._numbers.setdefault(label, [])
+            numbers.append(numbers[0] if numbers else next(self._joined))
+            return numbers[0]
+
+    def leave(self, label: str) -> None:
+        """Forget one console of the label. The column stays as wide as it is: lines are compared with those above."""
+        with _guard:
+            numbers = self._numbers.get(label, [])
+            del numbers[:1]
+            if not numbers:
+                self._numbers.pop(label, None)
+
+    def moved(self, many: int) -> None:
+        """Count bytes that have got through; called by whose turn it is."""
+        self.progress += many
 
 
 _streams: WeakValueDictionary[Hashable, Shared] = WeakValueDictionary()

@@ -95,8 +95,14 @@ def test_a_failure_on_the_services_side_may_have_been_carried_out(code: str, sta
         ("ConflictException", "in conflict", AlreadyExists),
         ("ResourceNotFound", "Requested resource not found.", NotFound),
         ("ResourceNotFoundException", "The specified log group does not exist.", NotFound),
-        ("ValidationException", "Requested resource not found.", NotFound),
-        ("ValidationException", "Could not find training job 'arn:aws:…'.", NotFound),
+        (
+            "ValidationException",
+            "LabelAttributeName 'digit' already exists in the input manifest",
+            ServiceError,
+        ),
+        ("ValidationException", "Output already exists", ServiceError),
+        ("ValidationException", "Could not find model 'arn:aws:…'.", ServiceError),
+        ("ValidationException", "The specified Workteam 'arn:x' does not exist", ServiceError),
         ("ValidationException", "1 validation error detected: Value '' at 'roleArn'", ServiceError),
         (
             "ValidationException",
@@ -118,6 +124,36 @@ def test_a_refusal_is_told_by_its_code(code: str, text: str, kind: type[ServiceE
     assert type(error) is kind
     assert error.exit_code == 3
     assert str(error).startswith(f"SageMaker CreateTrainingJob was refused ({code}): {text}")
+
+
+@pytest.mark.parametrize(
+    ("operation", "text", "kind"),
+    [
+        ("DescribeTrainingJob", "Requested resource not found.", NotFound),
+        ("StopTransformJob", 'Could not find job to update with name "arn:aws:…".', NotFound),
+        ("DeleteModel", 'Could not find model "arn:aws:…".', NotFound),
+        ("ListTags", 'Could not find endpoint "arn:aws:…".', NotFound),
+        ("UpdateEndpoint", 'Could not find endpoint configuration "arn:aws:…".', NotFound),
+        ("CreateEndpoint", 'Could not find endpoint configuration "arn:aws:…".', NotFound),
+        ("CreateEndpointConfig", 'Could not find model "arn:aws:…".', ServiceError),
+        ("CreateModel", 'Cannot create already existing model "arn:aws:…".', AlreadyExists),
+        ("CreateEndpoint", 'Cannot create already existing endpoint "arn:aws:…".', AlreadyExists),
+        (
+            "CreateEndpointConfig",
+            'Cannot create already existing endpoint configuration "arn:aws:…".',
+            AlreadyExists,
+        ),
+        ("UpdateEndpoint", 'Cannot create already existing endpoint "arn:aws:…".', ServiceError),
+    ],
+)
+def test_a_refusal_without_a_code_of_its_own_is_told_by_operation_and_text(
+    operation: str, text: str, kind: type[ServiceError]
+) -> None:
+    refusal = refused("ValidationException", text, operation=operation)
+    with pytest.raises(ServiceError) as caught, translated("SageMaker", operation):
+        raise refusal
+    assert type(caught.value) is kind
+    assert str(caught.value) == f"SageMaker {operation} was refused (ValidationException): {text}"
 
 
 @pytest.mark.parametrize(

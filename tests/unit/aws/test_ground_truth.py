@@ -113,6 +113,8 @@ PRICE = "HumanTaskConfig.PublicWorkforceTaskPrice.AmountInUsd"
             "LabelAttributeName",
             "mask-ref",
         ),
+        ({"task_type": "semantic segmentation", "job_name": "mask"}, "LabelAttributeName", "mask"),
+        ({"job_name": "my-ref"}, "LabelAttributeName", "my-ref"),
         ({"output_encryption_key": "key"}, "OutputConfig.KmsKeyId", "key"),
         ({"label_category_config": "s3://b/l.json"}, "LabelCategoryConfigS3Uri", "s3://b/l.json"),
         ({}, "LabelCategoryConfigS3Uri", None),
@@ -288,9 +290,18 @@ def test_a_number_does_for_a_price_too(value: object, text: str) -> None:
         parse(labeling.component, {**GIVEN, "workforce_task_price": True}.items())
 
 
-def test_a_price_that_is_none_is_wrong_though_it_is_not_paid() -> None:
-    with pytest.raises(InputError, match="--workforce_task_price is 'cheap'"):
-        body(workforce_task_price="cheap")
+@pytest.mark.parametrize("worker_type", ["private", "vendor"])
+def test_a_price_that_is_not_paid_is_not_looked_at(worker_type: str) -> None:
+    assert body(worker_type=worker_type, workforce_task_price="cheap") == body(worker_type=worker_type)
+
+
+def test_a_blank_task_with_both_functions_is_a_custom_one() -> None:
+    given = {**GIVEN, **CUSTOM, "task_type": "", "job_name": "mine"}
+    made = parse(labeling.component, given.items()).inputs
+    assert isinstance(made, labeling.LabelingInputs)
+    assert labeling.request(made, IDENTITY)["CreateLabelingJob"] == body(**CUSTOM, job_name="mine")
+    with pytest.raises(InputError, match="--task_type is required"):
+        parse(labeling.component, {**given, "pre_human_task_function": ""}.items())
 
 
 # ── Wrong input ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -313,9 +324,11 @@ def test_a_price_that_is_none_is_wrong_though_it_is_not_paid() -> None:
             ["--label_attribute_name is 'mask-ref'", "-ref or -metadata"],
         ),
         ({"label_attribute_name": "a-metadata"}, ["--label_attribute_name is 'a-metadata'"]),
-        ({"job_name": "my-ref"}, ["--label_attribute_name is blank, and so the job's name, 'my-ref'"]),
         ({**SEGMENTS, "label_attribute_name": "mask"}, ["'mask'", "--label_attribute_name mask-ref"]),
-        ({"task_type": "semantic segmentation"}, ["--label_attribute_name is blank", "-ref"]),
+        (
+            {"task_type": "semantic segmentation"},
+            ["--label_attribute_name is blank", "generated name", "--label_attribute_name mask-ref"],
+        ),
         ({"time_limit": 28801}, ["--time_limit is 28801", "at most 28800"]),
         ({**PUBLIC, "task_availibility": 43201}, ["--task_availibility is 43201", "at most 43200"]),
         ({"job_name": "under_score"}, ["--job_name is 'under_score'"]),

@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from components.aws.errors import AlreadyExists, Denied, Unsupported
 from components.aws.sagemaker import _api, _job
 from components.aws.sagemaker._api import TRAINING, Kind
-from components.aws.sagemaker._job import SageMakerJob, covers, instance
+from components.aws.sagemaker._job import SageMakerJob, instance
+from components.aws.sagemaker._likeness import covers
 from components.aws.sagemaker._reading import Reading
 from components.aws.sagemaker.train import component as train
 from runner.errors import NameTaken, NotFound, ServiceError, Throttled, Transient, Unreachable
@@ -523,6 +524,23 @@ def test_what_the_service_adds_does_not_count(ours: dict[str, Any], added: dict[
         ({"a": "default"}, {"a": ""}, True),
         ({"a": "default"}, {"a": None}, True),
         ({"a": "x"}, {"a": {"b": 1}}, False),
+        ({"HyperParameters": {"a": "1", "b": "2"}}, {"HyperParameters": {"a": "1"}}, False),
+        ({"HyperParameters": {"a": "1"}}, {"HyperParameters": {"a": "1", "b": "2"}}, False),
+        ({"HyperParameters": {"_a": "1"}}, {"HyperParameters": {}}, False),
+        ({"HyperParameters": {"Environment": "a"}}, {"HyperParameters": {"Environment": "a"}}, True),
+        ({}, {"Environment": {"a": "1"}}, False),
+        ({}, {"Environment": {}}, True),
+        ({"StaticHyperParameters": {"_added": "1"}}, {"StaticHyperParameters": {}}, True),
+        ({"StaticHyperParameters": {"_own": "1"}}, {"StaticHyperParameters": {"_own": "2"}}, False),
+        ({}, {"StaticHyperParameters": {"_own": "2"}}, False),
+        ({"VpcConfig": {"Subnets": ["a"]}}, {}, False),
+        ({}, {"VpcConfig": {"Subnets": ["a"]}}, False),
+        ({"VpcConfig": {}}, {}, True),
+        ({"StrategyConfig": {"a": 1}}, {}, True),
+        ({}, {"StrategyConfig": {"a": 1}}, False),
+        ({}, {"CategoricalParameterRanges": []}, True),
+        ({}, {"CategoricalParameterRanges": [{}]}, False),
+        ({"EnableManagedSpotTraining": True}, {"EnableManagedSpotTraining": False}, False),
     ],
 )
 def test_a_description_differs(theirs: Any, ours: Any, same: bool) -> None:
@@ -555,7 +573,11 @@ async def test_the_log_carries_the_metrics_found_in_it(monkeypatch: pytest.Monke
     logs.write("mine/algo-1-1700000000", "loss=0.5;", at=1)
     logs.write("mine/algo-2-1700000000", "loss=oops;", at=2)
     logs.write("mine-2/algo-1-1700000000", "loss=0.1;", at=2)
-    job = job_of(service, body("mine", metric_definitions={"loss": "loss=(.*?);", "broken": "(("}))
+    request = body("mine", metric_definitions={"loss": "loss=(.*?);"})
+    request["AlgorithmSpecification"]["MetricDefinitions"] += [
+        {"Name": "of another dialect", "Regex": r"\Q((\E(.)"}
+    ]
+    job = job_of(service, request)
     await job.launch()
     (feed,) = job.feeds()
     ended = asyncio.Event()
@@ -575,10 +597,8 @@ def test_the_feed_is_called_the_log_in_notices() -> None:
 
 
 def test_an_answer_without_a_date_begins_the_log_early() -> None:
-    assert _job._service_time({}) < datetime.now(UTC).timestamp() - _job.CLOCK_SLACK + 1
-    when = _job._service_time(
-        {"ResponseMetadata": {"HTTPHeaders": {"date": "Sat, 31 Jan 2026 12:00:00 GMT"}}}
-    )
+    assert _job.service_time({}) < datetime.now(UTC).timestamp() - _job.CLOCK_SLACK + 1
+    when = _job.service_time({"ResponseMetadata": {"HTTPHeaders": {"date": "Sat, 31 Jan 2026 12:00:00 GMT"}}})
     assert when == datetime(2026, 1, 31, 12, tzinfo=UTC).timestamp()
 
 

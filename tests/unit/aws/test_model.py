@@ -124,6 +124,20 @@ def test_in_a_pipeline_run_the_model_carries_the_tags_by_which_it_is_known_again
         ({"environment": {"A": None, "B": True}}, ["'A'", "'B'"]),
         ({"vpc_subnets": "subnet-1"}, ["--vpc_subnets is 'subnet-1'", "--vpc_security_group_ids is blank"]),
         ({"vpc_security_group_ids": "sg-1"}, ["--vpc_subnets is blank"]),
+        (
+            {"secondary_containers": [{"Image": "i"}, {}, {"ModelPackageName": "p"}]},
+            [
+                "--secondary_containers: [1] names nothing to run (it has nothing); it needs Image or ModelPackageName"
+            ],
+        ),
+        (
+            {"secondary_containers": [{"Image": "", "ModelDataUrl": "s3://b/m"}]},
+            ["[0] names nothing to run (it has Image, ModelDataUrl)"],
+        ),
+        (
+            {"secondary_containers": [{"Image": "i", "ContainerHostname": "h"}] * 2},
+            ["--secondary_containers: [1] has the ContainerHostname 'h' of one before it"],
+        ),
         ({"model_name": "under_score"}, ["--model_name is 'under_score'"]),
         ({"model_name": "x" * 64}, ["--model_name", "at most 63"]),
         ({"tags": {"aws:x": "1"}}, ["--tags", "aws:"]),
@@ -276,6 +290,28 @@ async def test_a_name_in_use_is_a_clear_error_that_touches_nothing() -> None:
     assert "--model_name" in str(caught.value)
     assert "leave it blank" not in str(caught.value), "it is required"
     assert service.models["m-1"] == before
+
+
+async def test_a_name_in_use_by_what_nobody_can_see_stays_the_services_refusal() -> None:
+    service = Service()
+    service.instead = {
+        "create_model": [AlreadyExists("in use, it says")],
+        "describe_model": [NotFound("Could not find model")],
+    }
+    with pytest.raises(AlreadyExists, match="in use, it says"):
+        await job_of(service, body()).launch()
+
+
+async def test_what_an_unanswered_request_made_is_waited_for() -> None:
+    service = Service()
+    service.after["create_model"] = [Transient("no answer")]
+    job = job_of(service, body())
+    with pytest.raises(Transient, match="no answer"):
+        await job.launch()
+    service.instead["describe_model"] = [NotFound("Could not find model")]
+    with pytest.raises(Transient, match="exists, but can't be seen yet"):
+        await job.launch()
+    assert (await job.launch()).adopted
 
 
 async def test_a_restarted_step_finds_its_model_and_a_cancelled_start_leaves_it() -> None:

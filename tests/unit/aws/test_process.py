@@ -108,9 +108,9 @@ CLUSTER = "ProcessingResources.ClusterConfig"
         ({"input_config": [fetched()]}, "ProcessingInputs", [fetched()]),
         ({}, "ProcessingInputs", None),
         (
-            {"output_config": [stored("a"), stored("b")]},
+            {"output_config": [stored("a"), stored("b", f"{ROOT}/b")]},
             "ProcessingOutputConfig.Outputs",
-            [stored("a"), stored("b")],
+            [stored("a"), stored("b", f"{ROOT}/b")],
         ),
         (
             {"vpc_security_group_ids": "sg-1,sg-2", "vpc_subnets": "subnet-1, subnet-2"},
@@ -166,6 +166,10 @@ def test_in_a_pipeline_run_the_job_is_known_again() -> None:
         (
             {"input_config": [fetched("a"), fetched("b", f"{ROOT}/x/../in/")]},
             [f"--input_config: LocalPath '{ROOT}/in' is used 2 times"],
+        ),
+        (
+            {"output_config": [stored("a"), stored("b", f"{ROOT}//out")]},
+            [f"--output_config: LocalPath '{ROOT}/out' is used 2 times"],
         ),
         ({"input_config": [fetched(path="/data")]}, ["--input_config", "'in'", "'/data'", f"below {ROOT}"]),
         ({"input_config": [fetched(path=ROOT)]}, [f"not below {ROOT}"]),

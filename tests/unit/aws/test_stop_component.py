@@ -185,6 +185,78 @@ async def test_a_labeling_job_is_stopped_while_it_is_set_up(service: Service) ->
     assert (await carried_out(service)).stopped == ["a"]
 
 
+async def test_a_labeling_job_that_is_set_up_between_two_lists_is_not_missed(service: Service) -> None:
+    service.add(LABELING, "a", state="Initializing")
+    asked: list[str] = []
+    call = service.call
+
+    async def meanwhile(name: str, operation: str, **request: Any) -> Any:
+        if operation == "list_labeling_jobs":
+            asked.append(request["StatusEquals"])
+            if len(asked) == 2:
+                service.books["LabelingJob", "a"]["LabelingJobStatus"] = "InProgress"
+        return await call(name, operation, **request)
+
+    service.call = meanwhile  # type: ignore[assignment,method-assign]
+    assert (await carried_out(service)).stopped == ["a"]
+    assert asked[:2] == ["Initializing", "InProgress"]
+
+
+@pytest.mark.parametrize("kind", [TRAINING, TRANSFORM, ENDPOINT])
+async def test_what_is_launched_while_others_are_stopped_is_stopped_too(service: Service, kind: Any) -> None:
+    service.add(TRAINING, "early")
+    service.add(PROCESSING, "of-another", run="run-2")
+    late = {"EndpointConfigName": "none"} if kind is ENDPOINT else {}
+    service.on_call["stop_training_job"] = lambda: service.add(kind, "late", **late)
+    ended = await carried_out(service)
+    assert (ended.status.phase, sorted(ended.stopped)) == (Phase.SUCCEEDED, ["early", "late"])
+    read = [r["ResourceArn"] for _, o, r in service.calls if o == "list_tags"]
+    assert len([arn for arn in read if "of-another" in arn]) == 1, "tags are read once"
+
+
+async def test_a_run_that_goes_on_launching_is_not_followed_for_ever(service: Service) -> None:
+    service.add(TRAINING, "a-0")
+    stop_one, many = service._end, [0]
+
+    def end(kind: Any, request: Any) -> Any:
+        many[0] += 1
+        service.add(TRAINING, f"a-{many[0]}")
+        return stop_one(kind, request)
+
+    service._end = end  # type: ignore[method-assign]
+    ended = await carried_out(service)
+    assert ended.stopped == ["a-0", "a-1", "a-2"]
+    assert service.operations.count("list_training_jobs") == _order.MOST_LOOKS
+
+
+async def test_what_is_launched_while_an_endpoint_is_waited_for_does_not_wait(service: Service) -> None:
+    endpoint(service, "new")
+    service.add(TRAINING, "early")
+    service.on_call["stop_training_job"] = lambda: service.add(TRAINING, "late")
+    ended = await carried_out(service)
+    assert sorted(ended.stopped) == ["early", "late", "new"]
+    assert max(at for at, operation, _ in service.calls if operation == "stop_training_job") < 10
+
+
+async def test_a_child_that_its_tuning_job_starts_meanwhile_is_left_to_it(service: Service) -> None:
+    tuning = service.add(TUNING, "hpo")
+    service.on_call[STOP_TUNING] = lambda: child(service, tuning, "hpo-001")
+    ended = await carried_out(service)
+    assert (service.changes, ended.stopped) == ([(STOP_TUNING, "hpo")], ["hpo"])
+    assert "left to the service: 1 training job, which it stops" in ended.said
+
+
+async def test_what_could_not_be_listed_is_not_asked_for_again(service: Service) -> None:
+    service.add(TRAINING, "a")
+    service.always["list_transform_jobs"] = denied("ListTransformJobs")
+    service.always["list_labeling_jobs"] = Unsupported("no such operation")
+    ended = await carried_out(service)
+    assert (ended.status.phase, ended.stopped) == (Phase.FAILED, ["a"])
+    assert ended.said.count("labeling jobs are not known here") == 1
+    assert service.operations.count("list_transform_jobs") == 1
+    assert service.operations.count("list_training_jobs") == 2
+
+
 async def test_every_page_is_read_even_behind_empty_ones(service: Service) -> None:
     service.page = 2
     for number in range(9):
@@ -192,10 +264,8 @@ async def test_every_page_is_read_even_behind_empty_ones(service: Service) -> No
     service.add(TRAINING, "mine")
     assert (await carried_out(service)).stopped == ["mine"]
     pages = [at for at, operation, _ in service.calls if operation == "list_training_jobs"]
-    assert len(pages) == 5
-    assert pages[-1] - pages[0] >= 3 / _finding.TRAINING_LIST_RATE, (
-        "no more calls than the account is granted"
-    )
+    assert len(pages) == 10, "five to find it, and five to see that nothing came meanwhile"
+    assert pages[4] - pages[0] >= 3 / _finding.TRAINING_LIST_RATE, "no more calls than the account is granted"
 
 
 async def test_tuning_jobs_go_first_and_take_their_children_along(service: Service) -> None:
@@ -270,7 +340,7 @@ async def test_a_configuration_of_somebody_elses_is_left(service: Service, confi
     ended = await carried_out(service)
     assert service.changes == [("delete_endpoint", "new")]
     assert (ended.status.phase, ended.stopped) == (Phase.SUCCEEDED, ["new"])
-    assert "new-config was left: it does not bear the endpoint's run tag" in ended.said
+    assert "new-config was left: it does not bear the run's tag" in ended.said
 
 
 async def test_a_configuration_that_can_not_be_deleted_is_only_said(service: Service) -> None:
@@ -374,26 +444,44 @@ async def test_by_name_every_kind_is_asked_and_tags_do_not_matter(service: Servi
     assert "describe_hyper_parameter_tuning_job" in service.operations
 
 
-async def test_what_has_no_job_or_an_ended_one_is_said_and_no_failure(service: Service) -> None:
+async def test_what_has_ended_is_said_and_no_failure(service: Service) -> None:
     service.add(TRAINING, "done", state="Completed")
     service.add(TRAINING, "dying", state="Stopping")
-    endpoint(service, "product", state="InService")
-    ended = await carried_out(service, job_names="nobody,done,dying,product")
+    ended = await carried_out(service, job_names="done,dying")
     assert (ended.status.phase, ended.stopped, service.changes) == (Phase.SUCCEEDED, [], [])
-    assert "nothing here is called nobody: nothing to stop" in ended.said
     assert "training job done has ended already (Completed)" in ended.said
     assert "training job dying is being stopped already (Stopping)" in ended.said
-    assert "endpoint product is made already (InService): left as it is" in ended.said
 
 
-@pytest.mark.parametrize("run", ["", "run-9"])
-async def test_a_named_endpoint_takes_a_configuration_of_its_own_run_along(
-    service: Service, run: str
-) -> None:
-    endpoint(service, "new", run=run, config_run=run)
-    ended = await carried_out(service, job_names="new")
-    assert ended.stopped == ["new"]
-    assert (("delete_endpoint_config", "new-config") in service.changes) == bool(run)
+@pytest.mark.parametrize("dry_run", ["True", "False"])
+async def test_a_name_that_no_job_has_fails_the_step_after_the_stops(service: Service, dry_run: str) -> None:
+    service.add(TRAINING, "a")
+    ended = await carried_out(service, job_names="nobody,a", dry_run=dry_run)
+    assert (ended.status.phase, ended.stopped) == (Phase.FAILED, ["a"])
+    assert ended.status.reason == "no job here is called nobody"
+    assert "Compare the names" in ended.status.hint
+    warned = [n.text for n in ended.notices if n.level is Level.WARNING]
+    assert warned == ["no job here is called nobody: nothing to stop"]
+
+
+async def test_what_may_still_run_is_told_before_a_name_that_no_job_has(service: Service) -> None:
+    service.add(TRAINING, "a")
+    service.always["stop_training_job"] = denied("StopTrainingJob")
+    ended = await carried_out(service, job_names="nobody,a")
+    assert ended.status.reason.startswith("could not stop training job a: ")
+    assert ended.status.reason.endswith("; no job here is called nobody")
+    assert "may still run and cost money" in ended.status.hint
+
+
+async def test_an_endpoint_is_not_stopped_by_name(service: Service) -> None:
+    """Not the run's, and not another's: a job of the same name is what is meant."""
+    service.add(TRAINING, "digits", state="Completed", run="run-1")
+    endpoint(service, "digits", run="run-2", config_run="run-2")
+    endpoint(service, "new", run="", config_run="")
+    ended = await carried_out(service, run_id="run-1", job_names="digits,new")
+    assert (service.changes, ended.stopped) == ([], [])
+    assert "describe_endpoint" not in service.operations
+    assert ended.status.reason == "no job here is called new"
 
 
 async def test_a_tuning_job_and_its_child_by_name(service: Service) -> None:
@@ -474,7 +562,8 @@ async def test_a_kind_that_is_unknown_there_has_no_jobs(service: Service) -> Non
     assert "labeling jobs are not known here" in ended.said
     for kind in JOBS:
         service.always[kind.method("describe")] = Unsupported("no such operation")
-    assert (await carried_out(service, job_names="b")).status.phase is Phase.SUCCEEDED
+    ended = await carried_out(service, job_names="b")
+    assert ended.status.reason == "no job here is called b"
 
 
 async def test_throttles_and_failures_that_pass_are_waited_out(service: Service) -> None:
@@ -579,6 +668,19 @@ async def test_an_interruption_lets_the_stops_be_finished(
     assert sorted(name for _, name in service.changes) == ["a", "hpo"]
     last = [event.text for event in sink.events if isinstance(event, Notice)][-1]
     assert last == "the service was told to stop what runs of run run-1, and agreed"
+
+
+async def test_an_interruption_ends_the_second_look_and_not_the_stops(
+    service: Service, interrupted: Any
+) -> None:
+    service.add(TRAINING, "a")
+    service.on_call["stop_training_job"] = lambda: setattr(service, "latency", 100.0)
+    _, error, sink = await interrupted(10.0)
+    assert isinstance(error, asyncio.CancelledError)
+    assert service.changes == [("stop_training_job", "a")]
+    last = [event.text for event in sink.events if isinstance(event, Notice)][-1]
+    assert last == "the service was told to stop what runs of run run-1, and agreed"
+    assert asyncio.get_running_loop().time() < 20
 
 
 async def test_an_interruption_while_an_endpoint_is_waited_for(service: Service, interrupted: Any) -> None:

@@ -18,7 +18,7 @@ from components.aws.sagemaker._metrics import Extractor
 from components.aws.sagemaker.train import component as train
 from components.aws.validate import check
 from runner.errors import InputError
-from runner.events import LogLine, Metric, Phase, Status
+from runner.events import LogLine, Metric, Notice, Phase, Status
 from runner.identity import Identity
 from tests.support.paths import SHARED
 
@@ -203,6 +203,13 @@ def test_the_request_is_pure() -> None:
         ({"job_name": "x" * 64}, ["--job_name", "at most 63"]),
         ({"job_name": "two\nlines"}, ["--job_name"]),
         ({"image": "", "algorithm_name": "xgboost"}, ["--algorithm_name", "xgboost:1.7-1"]),
+        ({"metric_definitions": {"m": "loss=(.*"}}, ["--metric_definitions: 'm' is 'loss=(.*'", "missing )"]),
+        ({"metric_definitions": {"m": "a)"}}, ["unbalanced parenthesis"]),
+        (
+            {"metric_definitions": {"m": "x" * 99 + "[("}},
+            ["xxx…, which is no regular", "unterminated character set"],
+        ),
+        ({"metric_definitions": {"m": "*loss=(.*)"}}, ["nothing to repeat at position 0"]),
     ],
 )
 def test_a_wrong_input_is_named_with_what_to_write(given: dict[str, Any], told: list[str]) -> None:
@@ -217,6 +224,26 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
     with pytest.raises(InputError) as caught:
         body(image="", channels=[], hyperparameters={"a": 1, "b": 2})
     assert str(caught.value).count(";") >= 3
+    with pytest.raises(InputError) as caught:
+        body(
+            job_name="-x",
+            image="",
+            algorithm_name="xgboost",
+            metric_definitions={"m": "("},
+            vpc_subnets="s",
+            tags={"aws:a": "1"},
+        )
+    for argument in ("job_name", "algorithm_name", "metric_definitions", "vpc_subnets", "tags"):
+        assert f"--{argument}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["regexval1", r"\Q((\E(.*)", r"a{2}{3}(b)", "^*(a)", r"\p{L}++(a)", r"[a-z&&[^b]](x)", r"\x{41}(a)"],
+)
+def test_an_expression_that_the_service_may_understand_is_sent(expression: str) -> None:
+    sent = body(metric_definitions={"m": expression})["AlgorithmSpecification"]["MetricDefinitions"]
+    assert sent == [{"Name": "m", "Regex": expression}]
 
 
 @pytest.mark.parametrize("field", ["instance_count", "volume_size", "max_run_time"])
@@ -568,6 +595,7 @@ CAPACITY, QUOTA, TIME, MEMORY, DISK, CODE = (
     "--volume_size",
     "own code",
 )
+MANIFEST = "manifest can't be read"
 
 
 @pytest.mark.parametrize(
@@ -601,6 +629,18 @@ CAPACITY, QUOTA, TIME, MEMORY, DISK, CODE = (
             IMAGE,
         ),
         ("ClientError: Requested image 1.dkr.ecr.eu-west-1.amazonaws.com/a:latest not found.", IMAGE),
+        ("ClientError: Cannot pull the image 123.dkr.ecr/x:1 of model m.", IMAGE),
+        ("ClientError: unable to pull the image 1.dkr.ecr.eu-west-1.amazonaws.com/a:1", IMAGE),
+        ("manifest for 1.dkr.ecr.eu-west-1.amazonaws.com/a:1 not found: manifest unknown", IMAGE),
+        ("ClientError: the model data s3://b/image.tar.gz was not found", NO_DATA),
+        ("ClientError: the file image.tar.gz was not found", ""),
+        ("ClientError: the stage of s3://b/image was not found", ""),
+        ("ClientError: s3://b/quota/NoSuchKey.csv has an empty line", ""),
+        ("ClientError: the input manifest s3://b/m was not found", ""),
+        ("ClientError: Your manifest file s3://x is not valid JSON", MANIFEST),
+        ("ClientError: The input manifest s3://a/image could not be parsed", MANIFEST),
+        ("ClientError: Failed to parse the manifest", MANIFEST),
+        ("ClientError: the image manifest is invalid", ""),
         (
             (
                 "CapacityError: Unable to provision requested ML compute capacity. Please retry using a different ML "
@@ -671,7 +711,6 @@ def test_a_hint_reads_well(reason: str) -> None:
         (r"loss=(\S+)", "loss=inf", [float("inf")]),
         (r"loss=(\S+)", "loss=nan", []),
         (r"loss=(\S+)", "loss=low", []),
-        (r"loss=[0-9.]+", "loss=1", []),
         (r"loss=(\d+)?", "loss=", []),
         (r"((", "((", []),
         (r"loss=(\S+)", "no such thing", []),
@@ -681,3 +720,13 @@ def test_a_hint_reads_well(reason: str) -> None:
 def test_a_line_gives_its_metrics(regex: str, text: str, values: list[float]) -> None:
     found = list(Extractor([{"Name": "m", "Regex": regex}]).metrics(LogLine(text, "algo-1", 7.0)))
     assert found == [Metric("m", value, 7.0, "algo-1") for value in values]
+
+
+def test_an_expression_without_a_group_is_said_once_to_find_nothing() -> None:
+    both = Extractor([{"Name": "m", "Regex": "loss=[0-9]+"}, {"Name": "n", "Regex": "loss=(.)"}])
+    notice, metric, *more = [item for _ in range(3) for item in both.metrics(LogLine("loss=1"))]
+    assert isinstance(notice, Notice)
+    assert notice.text.startswith(
+        "the metric m can't be found in the log: its regular expression has no group"
+    )
+    assert [metric, *more] == [Metric("n", 1.0)] * 3

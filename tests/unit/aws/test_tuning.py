@@ -13,7 +13,8 @@ from botocore.session import Session
 
 from components.aws.sagemaker import _training
 from components.aws.sagemaker.hyperparameter_tuning import component as tuning
-from components.aws.sagemaker.hyperparameter_tuning._reading import metric_definitions, status
+from components.aws.sagemaker.hyperparameter_tuning._checks import suspects
+from components.aws.sagemaker.hyperparameter_tuning._reading import direction, metric_definitions, status
 from components.aws.sagemaker.train import component as train
 from components.aws.validate import check
 from runner.errors import InputError
@@ -315,11 +316,22 @@ WRONG: list[tuple[dict[str, Any], list[str]]] = [
     ({"max_parallel_jobs": 5}, ["--max_parallel_jobs is 5", "(4)"]),
     ({"max_num_jobs": 0}, ["--max_num_jobs is 0", "--strategy Bayesian"]),
     ({"warm_start_type": "TransferLearning"}, ["--parent_hpo_jobs is blank"]),
-    ({"warm_start_type": "TransferLearning", "parent_hpo_jobs": " , "}, ["--parent_hpo_jobs is blank"]),
+    (
+        {"warm_start_type": "TransferLearning", "parent_hpo_jobs": " , "},
+        ["--parent_hpo_jobs is ' , ', which names no"],
+    ),
+    ({"parent_hpo_jobs": ","}, ["--parent_hpo_jobs is ',', which names no tuning job"]),
+    (
+        {"metric_definitions": {"loss": "loss=("}},
+        ["--metric_definitions: 'loss' is 'loss=(', which is no regular"],
+    ),
+    (integer(MinValue=" 2 "), ["MinValue is ' 2 ', which is not a whole number"]),
+    (integer(MinValue="\u0662"), ["MinValue is '\u0662', which is not a whole number"]),
+    (continuous("\u0660", "1"), ["MinValue is '\u0660', which is not a number"]),
+    (continuous("0", "1\n"), ["MaxValue is '1\\n', which is not a number"]),
     ({"parent_hpo_jobs": "a"}, ["--warm_start_type is blank"]),
     ({**WARM, "parent_hpo_jobs": "a,b,c,d,e,f"}, ["names 6 tuning jobs; at most 5"]),
     ({**WARM, "parent_hpo_jobs": "a,b,a"}, ["names a more than once"]),
-    ({"metric_definitions": {"acc": "a=(.*)"}}, ["--metric_name is 'loss'", "--metric_definitions (acc)"]),
     ({**GRID, "max_num_jobs": 5}, ["the grid has 6 combinations", "write 6, or 0"]),
     ({**GRID, "max_num_jobs": 0, "max_parallel_jobs": 7}, ["--max_parallel_jobs is 7", "(6)"]),
     ({**GRID, "integer_parameters": [K]}, ["--integer_parameters can't be searched by --strategy Grid"]),
@@ -356,6 +368,17 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
     with pytest.raises(InputError) as caught:
         body(image="", channels=[], static_parameters={"a": 1}, integer_parameters=[{}], parent_hpo_jobs="a")
     assert str(caught.value).count("; ") >= 6
+    with pytest.raises(InputError) as caught:
+        body(
+            job_name="-x",
+            image="",
+            algorithm_name="xgboost",
+            vpc_subnets="s",
+            tags={"aws:a": "1"},
+            max_num_jobs=0,
+        )
+    for argument in ("job_name", "algorithm_name", "vpc_subnets", "tags", "max_num_jobs"):
+        assert f"--{argument}" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -372,6 +395,9 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
         {**WARM, "parent_hpo_jobs": "a,b,c,d,e"},
         {"max_parallel_jobs": 4},
         {"static_parameters": {"_secret": "1"}},
+        {"integer_parameters": []},
+        {"metric_definitions": {"metric1": "regexval1", "metric2": "regexval2"}},
+        {**WARM, "parent_hpo_jobs": "a,b,"},
     ],
 )
 def test_what_is_at_the_edge_is_right(given: dict[str, Any]) -> None:
@@ -406,7 +432,30 @@ def test_images_of_built_in_algorithms(image: str, builtin: bool) -> None:
     [{"image": BUILTIN}, {"image": "", "algorithm_name": "k-means"}, {"image": "", "algorithm_name": "Mine"}],
 )
 def test_who_declares_metrics_itself_may_have_the_objective_among_them(given: dict[str, Any]) -> None:
-    assert body(**given, metric_definitions={"acc": "acc=(.*)"})
+    assert suspects(body(**given, metric_definitions={"acc": "acc=(.*)"})) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({}, ["--metric_name is 'loss', which is none of --metric_definitions (which is blank)"]),
+        (
+            {"metric_definitions": {"acc": "a=(.*)", "f1": "f=(.*)"}},
+            ["none of --metric_definitions (acc, f1); an image"],
+        ),
+        (
+            {"metric_definitions": {"loss": "a=(.*)"}, "integer_parameters": []},
+            ["--integer_parameters, --continuous_parameters and --categorical_parameters are all []"],
+        ),
+        ({"integer_parameters": []}, ["--integer_parameters", "--metric_name"]),
+        ({"metric_definitions": {"loss": "a=(.*)"}}, []),
+    ],
+)
+def test_what_may_be_refused_is_named_with_the_refusal(given: dict[str, Any], told: list[str]) -> None:
+    found = suspects(body(**given))
+    assert len(found) == len(told)
+    for part, sentence in zip(told, found, strict=True):
+        assert part in sentence
 
 
 @pytest.fixture(scope="module")
@@ -610,6 +659,35 @@ def test_known_causes_have_a_hint(reason: str, advice: str) -> None:
     assert told.reason == reason
     assert advice in told.hint
     assert bool(told.hint) is bool(advice)
+
+
+@pytest.mark.parametrize("reason", ["AlgorithmError: exit code 1", "something else", ""])
+def test_that_trials_completed_without_a_best_says_more_than_the_reason(reason: str) -> None:
+    """Whatever the words: the trials did run to their ends."""
+    told = status(description("Failed", FailureReason=reason, **counters(3, failed=1)))
+    assert "--metric_definitions" in told.hint
+
+
+def objective_of(*told: tuple[str, str]) -> list[dict[str, Any]]:
+    return [{"TuningObjective": {"Type": kind, "MetricName": name}} for kind, name in told]
+
+
+@pytest.mark.parametrize(
+    ("described", "found"),
+    [
+        (body(), "Minimize"),
+        (body(metric_type="Maximize"), "Maximize"),
+        ({"TrainingJobDefinitions": objective_of(("Minimize", "a"), ("Minimize", "a"))}, "Minimize"),
+        ({"TrainingJobDefinition": objective_of(("Minimize", "a"))[0]}, "Minimize"),
+        ({"TrainingJobDefinitions": objective_of(("Minimize", "a"), ("Minimize", "b"))}, ""),
+        ({"TrainingJobDefinitions": objective_of(("Minimize", "a"), ("Maximize", "a"))}, ""),
+        ({"TrainingJobDefinitions": [*objective_of(("Minimize", "a")), {}]}, ""),
+        ({"TrainingJobDefinitions": [{}]}, ""),
+        ({}, ""),
+    ],
+)
+def test_whether_more_is_better_is_read_and_not_guessed(described: dict[str, Any], found: str) -> None:
+    assert direction(described) == found
 
 
 def test_a_failure_without_a_reason() -> None:

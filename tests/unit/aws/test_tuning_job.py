@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from components.aws.errors import AlreadyExists, Denied
 from components.aws.sagemaker._api import TUNING
-from components.aws.sagemaker._job import covers
+from components.aws.sagemaker._likeness import covers
 from components.aws.sagemaker.hyperparameter_tuning import component as tuning
 from components.aws.sagemaker.hyperparameter_tuning._job import TuningJob
 from components.aws.sagemaker.hyperparameter_tuning._trial_list import LIST_RATE, PAGE
@@ -27,7 +27,7 @@ from components.aws.sagemaker.hyperparameter_tuning._trial_logs import (
     TrialLogs,
 )
 from components.aws.sagemaker.hyperparameter_tuning._trials import Book, number, objective
-from runner.errors import NotFound, ServiceError, Throttled, Transient
+from runner.errors import NameTaken, NotFound, ServiceError, Throttled, Transient
 from runner.events import LogLine, LogSummary, Metric, Notice, Phase, Trial
 from runner.identity import Identity
 from runner.job import Feed, StopAnswer
@@ -244,6 +244,53 @@ async def test_each_trial_is_told_as_it_starts_and_as_it_ends() -> None:
 async def test_more_is_better_where_the_objective_is_to_be_maximized() -> None:
     items = await shown(job_of(Service(PLAN), metric_type="Maximize"), 100, "trials")
     assert [best for *_, best in ends(items)] == [True, False, False, False]
+
+
+def several_objectives(*told: str) -> dict[str, Any]:
+    """A description of a tuning job with several definitions, whose objectives have these types."""
+    return {
+        "HyperParameterTuningJobConfig": {"Strategy": "Bayesian"},
+        "TrainingJobDefinitions": [{"TuningObjective": {"Type": t, "MetricName": "loss"}} for t in told],
+    }
+
+
+async def watched(service: Service) -> TuningJob:
+    job = TuningJob(TUNING, service, "c", tuning.WIRING.reading, service.job, None)  # type: ignore[arg-type]
+    await job.describe()
+    return job
+
+
+@pytest.mark.looptime
+async def test_what_is_better_each_definition_says_where_the_job_does_not() -> None:
+    service = Service(PLAN, described=several_objectives("Minimize", "Minimize"))
+    items = await shown(await watched(service), 100, "trials")
+    assert [best for *_, best in ends(items)] == [True, True, False, True]
+
+
+@pytest.mark.looptime
+async def test_where_it_is_not_known_what_is_better_the_service_says_which_is_the_best() -> None:
+    service = Service(PLAN, described=several_objectives("Minimize", "Maximize"))
+    job = await watched(service)
+    assert not any(best for *_, best in ends(await shown(job, 100, "trials")))
+    job = await watched(service)
+    job._description = {**job._description, "BestTrainingJob": PLAN[0].summary("hpo", 100)}
+    items = await shown(job, 110, "trials")
+    assert [n for n, _, _, best in ends(items) if best] == ["001"]
+    assert trials(items)[-1].objective == 0.5
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("best", [1, 2, 3, 4])
+async def test_in_the_end_the_service_has_the_last_word_on_the_best(best: int) -> None:
+    """Two that are equally good, a correction that came late."""
+    service = Service([Planned(n, n, 10 + n, 1.0) for n in (1, 2, 3)])
+    job = job_of(service)
+    named = {**body(), "BestTrainingJob": Planned(best, 1, 2, 1.0).summary("hpo", 9)}
+    asyncio.get_running_loop().call_at(30, setattr, job, "_description", named)
+    items = await shown(job, 40, "trials")
+    told = [(number(t.name), t.best, at >= 40) for at, t in items if isinstance(t, Trial) and t.phase.final]
+    before = [("001", True, False), ("002", False, False), ("003", False, False)]
+    assert told == [*before, *([(f"{best:03d}", True, True)] if best in (2, 3) else [])]
 
 
 @pytest.mark.looptime
@@ -761,6 +808,73 @@ def test_what_the_service_adds_to_a_tuning_job_does_not_make_it_anothers() -> No
     definition = {**definition, "StaticHyperParameters": {"_tuning_objective_metric": "loss", "a": "2"}}
     assert not covers({**theirs, "TrainingJobDefinition": definition}, ours)
     assert not covers({**theirs, "WarmStartConfig": {**ours["WarmStartConfig"], "WarmStartType": "x"}}, ours)
+
+
+STATIC = {"a": "1", "lr": "0.1"}
+RANGES = [{"Name": "c", "Values": ["a", "b"]}]
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "adopted"),
+    [
+        ({"static_parameters": STATIC}, {"static_parameters": STATIC}, True),
+        ({"static_parameters": {"a": "1"}}, {"static_parameters": STATIC}, False),
+        ({"static_parameters": {**STATIC, "b": "1"}}, {"static_parameters": STATIC}, False),
+        ({"static_parameters": {**STATIC, "lr": "0.2"}}, {"static_parameters": STATIC}, False),
+        (WARM, WARM, True),
+        (WARM, {}, False),
+        ({}, WARM, False),
+        ({"categorical_parameters": RANGES}, {"categorical_parameters": RANGES}, True),
+        ({"categorical_parameters": RANGES}, {}, False),
+        ({}, {"categorical_parameters": RANGES}, False),
+        ({}, {"vpc_subnets": "a", "vpc_security_group_ids": "b"}, False),
+    ],
+)
+async def test_after_a_lost_answer_only_what_was_asked_for_is_adopted(
+    theirs: dict[str, Any], ours: dict[str, Any], adopted: bool
+) -> None:
+    """The service repeats what is not blank, and adds its own name to the static ones; nobody's job is stopped for it."""
+    foreign = body(job_name="hpo", **theirs)
+    ranges = foreign["HyperParameterTuningJobConfig"]["ParameterRanges"]
+    foreign["HyperParameterTuningJobConfig"]["ParameterRanges"] = {k: v for k, v in ranges.items() if v}
+    static = foreign["TrainingJobDefinition"]["StaticHyperParameters"]
+    foreign["TrainingJobDefinition"]["StaticHyperParameters"] = {"_tuning_objective_metric": "loss", **static}
+    service = Service(described={**foreign, "CreationTime": datetime.now(UTC)})
+    answers: list[Exception] = [Transient("the answer was lost"), AlreadyExists("in use")]
+
+    def create(_: Mapping[str, Any]) -> Mapping[str, Any]:
+        raise answers.pop(0)
+
+    service.create_hyper_parameter_tuning_job = create  # type: ignore[assignment,method-assign]
+    job = job_of(service, **ours)
+    with pytest.raises(Transient):
+        await job.launch()
+    if adopted:
+        assert (await job.launch()).adopted
+        return
+    with pytest.raises(NameTaken):
+        await job.launch()
+    assert await job.stop() is StopAnswer.NOT_OURS
+    assert "stop_hyper_parameter_tuning_job" not in service.calls
+
+
+@pytest.mark.parametrize(
+    ("refusal", "named"),
+    [(ServiceError("invalid"), True), (Denied("no"), False), (Transient("500"), False)],
+)
+async def test_a_refusal_names_what_speaks_for_it(refusal: ServiceError, named: bool) -> None:
+    service = Service()
+
+    def create(_: Mapping[str, Any]) -> Mapping[str, Any]:
+        raise refusal
+
+    service.create_hyper_parameter_tuning_job = create  # type: ignore[assignment,method-assign]
+    with pytest.raises(type(refusal)) as caught:
+        await job_of(service, integer_parameters=[]).launch()
+    assert ("--categorical_parameters are all []" in str(caught.value)) is named
+    with pytest.raises(type(refusal)) as caught:
+        await job_of(service, **LOSS).launch()
+    assert caught.value is refusal
 
 
 async def test_connecting_passes_on_whose_lines_to_show(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,8 +20,10 @@ import pytest
 
 from runner.events import Event, Finished, Launched, LogLine, LogSummary, Metric, Phase, Status, Trial
 from runner.job import Sink
-from runner.sinks.console import console
+from runner.sinks.console import console, shared
 from runner.sinks.console.live import Footer
+from runner.sinks.console.shared import Shared
+from runner.sinks.pump import Out
 
 T = 1_795_269_727.0  # 2026-11-21 14:02:07 UTC
 ROOT = Path(__file__).parents[3]
@@ -326,6 +328,37 @@ async def test_streams_without_a_descriptor_take_labels_too() -> None:
     assert other.getvalue().splitlines()[-1] == "14:02:07 a | x"
 
 
+async def test_consoles_that_were_closed_are_forgotten_and_their_bytes_are_not(
+    pipe: tuple[int, TextIO],
+) -> None:
+    fd, stream = pipe
+    reader = Reader(fd)
+    keeper = console(stream, label="keeper")
+    there = shared.of(Out(stream))
+    for number in range(50):
+        await labelled(stream, f"job-{number}", LogLine("x"))
+    assert list(there._numbers) == ["keeper"]
+    assert there.width == len("keeper")
+    counted = there.progress
+    assert keeper.progress == counted  # type: ignore[attr-defined]
+    await keeper.close()
+    assert there._numbers == {}
+    stream.close()
+    assert len(reader.text().encode()) == counted
+
+
+def test_a_label_has_one_number_as_long_as_anybody_has_the_label() -> None:
+    there = Shared()
+    assert [there.join(label) for label in ("a", "b", "a")] == [0, 1, 0]
+    there.leave("a")
+    assert there.join("a") == 0
+    for _ in range(2):
+        there.leave("a")
+    assert there.join("c") == 2
+    assert there.join("a") == 3
+    there.leave("nobody")
+
+
 # --- a terminal
 
 
@@ -471,6 +504,14 @@ def test_the_footer_of_a_search() -> None:
         "● InProgress: 2 completed, 1 in progress of 10",
         "3 ended, 1 of them without success, 1 in progress  ★ 0.91 (t-3)",
     ]
+
+
+def test_the_footer_of_a_search_has_no_reading_of_a_trial() -> None:
+    trial = Trial("t-001-x", Phase.RUNNING)
+    told = rows(
+        JOB[0], Metric("loss", 1, stream="001"), trial, Metric("loss", 2, stream="001"), Metric("n", 3)
+    )
+    assert told[1:] == ["0 ended, 1 in progress", "n 3"]
 
 
 # --- the end of the process

@@ -129,6 +129,40 @@ def test_the_last_word_of_the_service_stands() -> None:
     assert outputs(shown)[1]["source"] == "loss,0.2,yes\n"
 
 
+def test_in_a_search_no_reading_of_a_trial_stands_beside_the_bests_objective() -> None:
+    final = Metric("objective", 0.9, final=True)
+    shown = page(
+        Metric("loss", 0.1, stream="001"),
+        Trial("t-001-x", Phase.SUCCEEDED, {}, 0.9, best=True),
+        Trial("t-002-x", Phase.SUCCEEDED, {}, 0.1),
+        Metric("accuracy", 0.2, stream="002 algo-2"),
+        Metric("explored", 2),
+        Status(Phase.SUCCEEDED, metrics=(final,)),
+    )
+    assert {m["name"]: m["numberValue"] for m in shown.metrics()["metrics"]} == {  # type: ignore[attr-defined]
+        "objective": 0.9,
+        "explored": 2.0,
+    }
+    assert "loss" not in str(outputs(shown))
+    assert "accuracy" not in str(outputs(shown))
+
+
+def test_a_snapshot_stays_as_it_was() -> None:
+    shown = page(Launched("j", "c"), Metric("loss", 1), Trial("t-1", Phase.SUCCEEDED, {}, 1.0, best=True))
+    before = shown.snapshot()
+    told = outputs(before), before.metrics()
+    for event in (
+        Metric("loss", 2),
+        Metric("more", 3),
+        LogLine("x"),
+        Trial("t-2", Phase.SUCCEEDED, {}, 2.0, best=True),
+        Finished(Status(Phase.FAILED), 1),
+    ):
+        shown.take(event, T)
+    assert outputs(shown) != told[0]
+    assert (outputs(before), before.metrics()) == told
+
+
 def test_of_too_many_metrics_the_final_ones_are_kept() -> None:
     shown = page(*(Metric(f"m{number}", number) for number in range(60)), Metric("m59", 1, final=True))
     names = [metric["name"] for metric in shown.metrics()["metrics"]]  # type: ignore[attr-defined]

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from runner.events import Event, Finished, Launched, LogLine, Metric, Phase, Status, Trial
+from runner.sinks import kfp_page
+from runner.sinks.kfp_page import Page
 from runner.sinks.kfp_ui import KfpUi
 
 
@@ -169,8 +171,27 @@ async def test_a_cancelled_rewrite_does_not_undo_a_later_one(sink: KfpUi, metada
     await sink.write(Launched("old", "c"))
     older = sink._version
     await sink.write(Status(Phase.RUNNING, message="newest"))
-    await asyncio.to_thread(sink._replace, older, {"outputs": []}, {"metrics": []})
+    await asyncio.to_thread(sink._replace, older, Page(), 0.0)
     assert "newest" in metadata.read_text()
+
+
+async def test_the_loop_goes_on_while_the_page_is_made(
+    sink: KfpUi, metadata: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawing, go = threading.Event(), threading.Event()
+
+    def plot(_search: object) -> str:
+        drawing.set()
+        assert go.wait(10)
+        return "drawn"
+
+    monkeypatch.setattr(kfp_page, "plot", plot)
+    writing = asyncio.create_task(sink.write(Trial("a", Phase.SUCCEEDED)))
+    await asyncio.to_thread(drawing.wait)
+    assert not writing.done()
+    go.set()
+    await writing
+    assert "drawn" in metadata.read_text()
 
 
 def test_a_volume_that_hangs_holds_up_nothing(tmp_path: Path) -> None:

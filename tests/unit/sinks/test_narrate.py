@@ -205,6 +205,38 @@ def test_the_last_reading_is_told_at_the_end() -> None:
     assert sum("loss" in line for line in back_again) == 1
 
 
+@pytest.mark.parametrize("every", [5.0, None])
+def test_a_search_tells_a_trials_reading_now_and_then_and_none_at_the_end(every: float | None) -> None:
+    narrator, readings = Narrator(metrics_every=every), 0
+    final = Metric("m0", 9, final=True)
+    for t in range(300):
+        trial = f"hpo-{t:03}-00000000"
+        events: list[Event] = [Trial(trial, Phase.RUNNING)]
+        events += [Metric(f"m{m}", t + k, 0, f"{t:03}") for k in range(3) for m in range(5)]
+        events += [Trial(trial, Phase.SUCCEEDED, {}, 1.0)]
+        shown = [line for event in events for line in narrator.tell(event, T + t * 10)]
+        readings += sum(line.kind is Kind.METRIC for line in shown)
+    end = narrator.tell(Finished(Status(Phase.SUCCEEDED, metrics=(final,)), 3000), T + 3000)
+    assert [line.text for line in end if line.kind is Kind.METRIC] == ["m0 = 9 (final)"]
+    assert readings == (5 * 3000 / 60 if every else 0)
+
+
+def test_in_a_search_a_reading_names_its_trial_and_the_searchs_own_are_told_as_ever() -> None:
+    shown = told(
+        Trial("t-001-x", Phase.RUNNING),
+        Metric("m", 1, stream="001"),
+        Metric("m", 2, stream="002"),
+        Metric("m", 3),
+        (6, Metric("m", 4)),
+    )
+    assert shown[1:] == ["14:02:07 = m = 1 (001)", "14:02:07 = m = 3", "14:02:13 = m = 4"]
+
+
+def test_a_long_parameter_is_clipped_so_that_the_next_is_seen() -> None:
+    shown = told(Trial("t", Phase.RUNNING, {"doc": "v" * 2500, "eta": "0.1"}))
+    assert shown == [f"14:02:07 ▸ t started: doc={'v' * 100}… (2,400 more characters), eta=0.1"]
+
+
 def test_final_metrics_are_always_told_and_once() -> None:
     final = Metric("loss", 0.2, final=True)
     shown = told(

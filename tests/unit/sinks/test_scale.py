@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from runner.sinks.scale import scale, whole
 
+WIDEST = [5859454287975443.0, 1.7066436874495068e295]
+"""Their margin reaches numbers that a float can't hold."""
 finite = st.floats(allow_nan=False, allow_infinity=False)
 
 
@@ -22,6 +24,8 @@ def test_every_value_has_a_place_within_and_in_order(values: list[float]) -> Non
 
 
 @given(st.lists(finite, max_size=20))
+@example(WIDEST)
+@example([1 / value for value in WIDEST])
 def test_there_are_a_few_marks_and_each_is_another_number(values: list[float]) -> None:
     axis = scale(values)
     labels = [label for _, label in axis.marks]
@@ -42,6 +46,7 @@ def test_there_are_a_few_marks_and_each_is_another_number(values: list[float]) -
         ([], ["-1.0", "-0.5", "0", "0.5", "1.0"]),
         ([0.001, 1e4], ["0.001", "0.01", "0.1", "1", "10", "100", "1000", "10000"]),
         ([1.0, 1e30], ["1", "10000", "1e8", "1e12", "1e16", "1e20", "1e24", "1e28"]),
+        (WIDEST, ["1", "1e38", "1e76", "1e114", "1e152", "1e190", "1e228", "1e266"]),
         ([2e-9, 4e-9], ["2.0e-9", "2.5e-9", "3.0e-9", "3.5e-9", "4.0e-9"]),
         ([-1.7e308, 1.7e308], ["-1.0e300", "-5e299", "0", "5e299", "1.0e300"]),
     ],

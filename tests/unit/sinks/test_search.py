@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runner.events import Phase, Trial
+from runner.events import Metric, Phase, Trial
 from runner.sinks.search import Leader, Search
 
 
@@ -40,6 +40,23 @@ def test_a_flag_may_be_taken_back() -> None:
     known = search(done("a", 1, best=True), done("a", 1))
     assert known.best is None
     assert known.leading() == ""
+
+
+def test_a_copy_stays_as_it_was() -> None:
+    search = Search()
+    search.take(Trial("a", Phase.SUCCEEDED, {}, 1.0, best=True))
+    before = search.copy()
+    search.take(Trial("b", Phase.SUCCEEDED, {}, 2.0, best=True))
+    assert (before.counts(), before.leading(), len(before.leaders)) == ("1 ended", "1 (a)", 1)
+
+
+def test_a_reading_with_a_stream_is_a_trials_once_there_are_trials() -> None:
+    search = Search()
+    assert not search.of_a_trial(Metric("m", 1, stream="001"))
+    search.take(Trial("t-001-x", Phase.RUNNING))
+    assert search.of_a_trial(Metric("m", 1, stream="001 algo-2"))
+    assert not search.of_a_trial(Metric("m", 1))
+    assert not search.of_a_trial(Metric("m", 1, stream="001", final=True))
 
 
 def test_in_words() -> None:

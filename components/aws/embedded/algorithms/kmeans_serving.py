@@ -54,7 +54,7 @@ def read_rows(body: bytes, content_type: str, width: int) -> Matrix:
         elif kind == "application/json":
             rows = _json(json.loads(text))
         elif kind in ("application/jsonlines", "application/jsonl"):
-            rows = [_features(json.loads(line)) for line in text.splitlines() if line.strip()]
+            rows = [_features(json.loads(line)) for line in text.split("\n") if line.strip()]
         else:
             raise UnsupportedError(
                 f"Content-type {content_type!r} is not supported by the local k-means;"
@@ -90,7 +90,8 @@ def _label_size(options: list[str]) -> int:
 
 
 def _csv(text: str, labels: int) -> Iterator[list[float]]:
-    for line in text.splitlines():
+    # Not splitlines(), which knows line ends that CSV and JSON Lines do not.
+    for line in text.split("\n"):
         if line.strip():
             yield [float(field) for field in line.split(",")][labels:]
 

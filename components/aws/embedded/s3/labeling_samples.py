@@ -1,7 +1,7 @@
 """What a labeling job needs, for the sample bucket: forty handwritten digits as images, and the answers to them.
 
 labeling/digits.manifest         one line an image
-labeling/digits.answers.jsonl    their digits: what stands for the workers, see `labeling_answers`
+labeling/digits.answers.jsonl    their digits: what stands for the workers, see `sagemaker.labeling.answers`
 labeling/categories.json         the ten classes
 labeling/template.html           what workers would be shown
 labeling/images/00.png … 39.png  8×8 pixels, white on black

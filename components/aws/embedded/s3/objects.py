@@ -162,6 +162,11 @@ class Objects:
         await self._seeded(bucket, key)
         await self._call("PUT", _path(bucket, key), content)
 
+    async def delete(self, bucket: str, key: str) -> None:
+        """Delete an object; one that is not there is no error."""
+        await self._seeded(bucket, key)
+        await self._call("DELETE", _path(bucket, key))
+
     async def _call(self, method: str, target: str, content: bytes = b"", *, refuse: bool = True) -> Answer:
         answer = await self._front.call("s3", method, target, _HEADERS, io.BytesIO(content))
         if refuse and answer.status >= 300:

@@ -55,6 +55,7 @@ class Books(Generic[R]):
         """`taken` makes the service's refusal of a name that a record has already; kinds word it differently."""
         self._taken = taken
         self._records: dict[tuple[str, str], R] = {}
+        self._arns: dict[str, R] = {}
 
     def __iter__(self) -> Iterator[R]:
         return iter(list(self._records.values()))
@@ -65,13 +66,16 @@ class Books(Generic[R]):
             raise self._taken(record)
 
     def add(self, record: R) -> None:
-        """Enter a record. Raises `ApiError` if its name is in use."""
+        """Enter a record. Raises `ApiError` if its name is in use, or one that differs in case where ARNs do not."""
         self.refuse_namesake(record.region, record.name)
-        self._records[record.region, record.name] = record
+        if twin := self._arns.get(record.arn):
+            raise self._taken(twin)
+        self._records[record.region, record.name] = self._arns[record.arn] = record
 
     def remove(self, record: R) -> None:
         """Strike a record out; its name is free again."""
         self._records.pop((record.region, record.name), None)
+        self._arns.pop(record.arn, None)
 
     def get(self, region: str, name: str) -> R | None:
         """Return a record, or None."""

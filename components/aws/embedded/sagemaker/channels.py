@@ -26,6 +26,8 @@ from components.aws.embedded.sagemaker.container import Host
 
 Json = dict[str, Any]
 _CHUNK = 1024**2
+LONGEST_MANIFEST = 16 * 1024**2
+"""Bytes; a few hundred thousand names."""
 
 
 class DownloadError(Exception):
@@ -74,7 +76,7 @@ async def bring(source: Source, cluster: list[Host], objects: Objects, space: Sp
             paths = [inside(inside(host.root, source.folder), key) for host in takers]
             content = await objects.get(place.bucket, place.key)
             for path in paths:
-                await asyncio.to_thread(_write, cluster[0].job, path, content, space, packed=source.packed)
+                await space.filled(_write, cluster[0].job, path, content, space, packed=source.packed)
     except S3Error as error:
         raise DownloadError(f"{error.code}: {error.text} ({source.uri})") from error
     except UnsafeKeyError as error:
@@ -87,7 +89,8 @@ async def members(source: Source, objects: Objects) -> list[tuple[Location, str]
     """The objects of a channel, sorted by key, each with its path below the channel's folder."""
     place = Location.parse(source.uri)
     if source.manifest:
-        return _listed(await objects.get(place.bucket, place.key), place)
+        content = await objects.get(place.bucket, place.key)
+        return await asyncio.to_thread(_listed, content, place)
     keys = await objects.list(place.bucket, place.key)
     # A key that ends with a slash is a folder's mark, as consoles make them.
     files = (key for key in keys if not key.endswith("/"))
@@ -105,6 +108,8 @@ def _relative(key: str, prefix: str) -> str:
 
 def _listed(manifest: bytes, place: Location) -> list[tuple[Location, str]]:
     """Read `[{"prefix": "s3://bucket/some/"}, "a.csv", …]`. Raises `DownloadError` for anything else."""
+    if len(manifest) > LONGEST_MANIFEST:
+        raise DownloadError(f"{place.uri} is too long for a manifest: more than {LONGEST_MANIFEST} bytes")
     try:
         head, *rest = json.loads(manifest)
         prefix = Location.parse(head["prefix"])

@@ -3,7 +3,8 @@
 A request names an image, never a command; an image that is not in the table can't run. AWS starts an image as
 `<image> train` or `<image> serve`; the built-in algorithms get that argument. A command of the user's own is run exactly
 as given, except that a word `{verb}` in it becomes `train` or `serve`: so one command can stand for an image that does
-both, `--local-image my-image='python main.py {verb}'`. What serves finds its port in SAGEMAKER_BIND_TO_PORT.
+both, `--local-image my-image='python main.py {verb}'`. Processing jobs start an image without a verb: the word is left
+out. What serves finds its port in SAGEMAKER_BIND_TO_PORT.
 """
 
 from __future__ import annotations
@@ -61,15 +62,18 @@ class Images:
     def __init__(self, commands: Mapping[str, str]) -> None:
         self._commands = {image: _own(image, line) for image, line in commands.items()}
 
-    def command(self, image: str, role: str, verb: Verb = "train") -> Command:
-        """What stands for `image`. Raises `ApiError` in AWS's words, and how to map the image, if nothing does."""
+    def command(self, image: str, role: str, verb: Verb | None = "train") -> Command:
+        """What stands for `image`; with None as verb, as a processing job starts it.
+
+        Raises `ApiError` in AWS's words, and how to map the image, if nothing does.
+        """
         match = _REGISTRY.fullmatch(image)
         repository = match[3] if match else image
         for name in (image, repository, repository.partition("@")[0].partition(":")[0]):
             if name in self._commands:
                 return _told(self._commands[name], verb)
         if match and repository in _ALGORITHMS:
-            return _builtin(_ALGORITHMS[repository], verb)
+            return _builtin(_ALGORITHMS[repository], *([verb] if verb else []))
         if repository in _SAMPLES:
             return _builtin(_SAMPLES[repository])
         raise _unknown(image, match, role)
@@ -91,8 +95,9 @@ def _own(image: str, line: str) -> Command:
     return Command((str(Path(program).absolute()), *argv[1:]))
 
 
-def _told(command: Command, verb: Verb) -> Command:
-    return replace(command, argv=tuple(verb if word == _VERB else word for word in command.argv))
+def _told(command: Command, verb: Verb | None) -> Command:
+    words = (verb if word == _VERB else word for word in command.argv)
+    return replace(command, argv=tuple(word for word in words if word is not None))
 
 
 def _builtin(algorithm: str, *verb: Verb) -> Command:

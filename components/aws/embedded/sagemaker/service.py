@@ -10,6 +10,7 @@ from components.aws.embedded.sagemaker.hosting.configs import EndpointConfigs
 from components.aws.embedded.sagemaker.hosting.endpoints import Endpoints
 from components.aws.embedded.sagemaker.hosting.invocations import Runtime
 from components.aws.embedded.sagemaker.hosting.models import Models
+from components.aws.embedded.sagemaker.hosting.seats import Seats
 from components.aws.embedded.sagemaker.images import Images
 from components.aws.embedded.sagemaker.labeling.api import Labeling
 from components.aws.embedded.sagemaker.labeling.workteams import Workteams
@@ -36,8 +37,9 @@ class SageMaker:
         tuning = Tuning(site, training)
         models = Models(site)
         configs = EndpointConfigs(models)
-        endpoints = Endpoints(site, images, models, configs)
-        transforms = Transforms(site, images, models)
+        seats = Seats()
+        endpoints = Endpoints(site, images, models, configs, seats)
+        transforms = Transforms(site, images, models, seats)
         self.runtime = Runtime(endpoints)
         books: list[Iterable[Record]] = [
             *(training.books, tuning.books, processing.books, workteams.books, labeling.books),

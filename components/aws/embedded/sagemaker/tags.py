@@ -26,11 +26,12 @@ class Tags:
         self.operations = {"AddTags": self._add, "ListTags": self._list, "DeleteTags": self._delete}
 
     def _tagged(self, body: Json) -> Record:
-        arn = body["ResourceArn"].lower()
-        for record in (record for book in self._books for record in book):
-            if record.arn.lower() == arn:
-                return record
-        raise invalid("Requested resource not found.")
+        arn = body["ResourceArn"]
+        found = [record for book in self._books for record in book if record.arn.lower() == arn.lower()]
+        if not found:
+            raise invalid("Requested resource not found.")
+        # Where ARNs keep their case, two may differ in nothing else.
+        return next((record for record in found if record.arn == arn), found[0])
 
     async def _add(self, body: Json, _: str) -> Json:
         record = self._tagged(body)

@@ -44,6 +44,7 @@ class Asked(Protocol):
 def check(inputs: Asked) -> tuple[str, str]:
     """Return the task and the kind of workers, as they are known here. Raises `InputError`."""
     task, workers = (" ".join(text.lower().split()) for text in (inputs.task_type, inputs.worker_type))
+    task = task or CUSTOM
     wrong = [
         *_none_of("task_type", inputs.task_type, task, TASKS),
         *_none_of("worker_type", inputs.worker_type, workers, WORKERS),
@@ -84,7 +85,8 @@ def _wrong_workers(inputs: Asked, workers: str) -> Iterable[str]:
             f"--task_availibility is {inputs.task_availibility}, which is too long for public workers; at most "
             f"{LONGEST_PUBLIC_OFFER} seconds are possible"
         )
-    try:
-        price(inputs.workforce_task_price)
-    except InputError as error:
-        yield str(error)
+    if workers == PUBLIC:  # Nobody else is paid by the task: no price is sent.
+        try:
+            price(inputs.workforce_task_price)
+        except InputError as error:
+            yield str(error)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, model_validator
 
 from components.aws.inputs import AwsInputs, Where
 from components.aws.sagemaker._api import LABELING
@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 
 DEVIATIONS = (
     "Wrong input ends with exit code 2 and names the argument; the predecessor ended with 1, or only logged an error.",
-    "A blank `label_attribute_name` is the job's name, also where that is generated; it was empty then, and refused.",
+    (
+        "A blank `label_attribute_name` is the job's name, also where that is generated; it was empty then, and refused. "
+        "For semantic segmentation, which needs another ending than that of a generated name, it is an error then."
+    ),
     (
         "Automatic labeling uses the algorithm of the task, semantic segmentation has it, too, and a custom task with it is "
         "an error; it was always that of image classification."
@@ -74,6 +77,15 @@ Price = Annotated[str, BeforeValidator(_as_text)]
 class LabelingInputs(AwsInputs):
     """Arguments of a labeling job, in the predecessor's order."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _custom(cls, given: Any) -> Any:  # noqa: ANN401  whatever was given
+        """Take a blank task, of which both functions are given, for a custom one: a blank required argument is missing."""
+        functions = ("pre_human_task_function", "post_human_task_function")
+        if isinstance(given, Mapping) and all(given.get(name) for name in functions):
+            return {"task_type": "", **given}
+        return given
+
     role: str = arg("ARN of the role that SageMaker runs the job as.")
     job_name: str = arg(
         "Name of the job, at most 63 letters, digits and hyphens; blank for a generated one.", ""
@@ -87,7 +99,8 @@ class LabelingInputs(AwsInputs):
     output_location: str = arg("S3 prefix under which labels are stored.")
     output_encryption_key: str = arg("KMS key of the stored labels.", "")
     task_type: str = arg(
-        "Task of a worker: image classification, bounding box, text classification, semantic segmentation, or custom."
+        "Task of a worker: image classification, bounding box, text classification, semantic segmentation, or custom "
+        "(also when blank, with both functions)."
     )
     worker_type: str = arg("Who labels: public (Amazon Mechanical Turk), private or vendor.")
     workteam_arn: str = arg("ARN of the work team; needed with private and vendor.", "")
@@ -186,22 +199,25 @@ def request(inputs: LabelingInputs, identity: Identity) -> dict[str, Any]:
 
 def _label(inputs: LabelingInputs, task: str, job: str) -> str:
     """Return the key of the labels, whose ending tells the service what they are. Raises `InputError`."""
-    label = inputs.label_attribute_name or job
-    given = (
-        f"--label_attribute_name is {label!r}"
-        if inputs.label_attribute_name
-        else f"--label_attribute_name is blank, and so the job's name, {label!r}"
-    )
-    if task == "semantic segmentation" and not label.endswith("-ref"):
+    label, segments = inputs.label_attribute_name, task == "semantic segmentation"
+    if segments and not (label or inputs.job_name):
         raise InputError(
-            f"{given}, which does not end with -ref, as that of semantic segmentation has to; "
+            "--label_attribute_name is blank, and so the job's generated name, which does not end with -ref, as that of "
+            "semantic segmentation has to; write one such as --label_attribute_name mask-ref"
+        )
+    if label and segments and not label.endswith("-ref"):
+        raise InputError(
+            f"--label_attribute_name is {label!r}, which does not end with -ref, as that of semantic segmentation has to; "
             f"write --label_attribute_name {label}-ref"
         )
-    if task != "semantic segmentation" and label.endswith(("-ref", "-metadata")):
+    if not segments and label.endswith(("-ref", "-metadata")):
         raise InputError(
-            f"{given}, which ends with -ref or -metadata: those mark other things in a manifest; choose another"
+            f"--label_attribute_name is {label!r}, which ends with -ref or -metadata: those mark other things in a "
+            "manifest; choose another"
         )
-    return label
+    return (
+        label or job
+    )  # A job's name that was chosen is sent as it is: what it may be is the service's to say.
 
 
 def _classifiers(inputs: LabelingInputs) -> list[str]:

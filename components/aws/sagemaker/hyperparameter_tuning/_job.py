@@ -10,20 +10,22 @@ import asyncio
 import shlex
 from collections.abc import AsyncIterator, Mapping, Sequence
 
-from components.aws.cloudwatch import LogFeed
-from components.aws.errors import Denied, Unsupported
+from components.aws.cloudwatch import LogFeed, either
+from components.aws.errors import AlreadyExists, Denied, Unsupported
 from components.aws.readers import BestReader, LogEvent, Reader
 from components.aws.sagemaker._api import TRAINING, Kind
 from components.aws.sagemaker._job import SageMakerJob, instance
 from components.aws.sagemaker._metrics import Extractor
 from components.aws.sagemaker._reading import Description, Reading
 from components.aws.sagemaker._training import metric_definitions
+from components.aws.sagemaker.hyperparameter_tuning._checks import suspects
+from components.aws.sagemaker.hyperparameter_tuning._reading import best_training_job, direction
 from components.aws.sagemaker.hyperparameter_tuning._trial_list import CLOSING_SECONDS, TrialLister
 from components.aws.sagemaker.hyperparameter_tuning._trial_logs import Show, TrialLogs
 from components.aws.sagemaker.hyperparameter_tuning._trials import Book, number
 from components.aws.session import Aws
-from runner.errors import NotFound, ServiceError, Transient
-from runner.events import Level, LogLine, LogSummary, Metric, Notice, Phase, Status, Trial
+from runner.errors import NameTaken, NotFound, ServiceError, Transient
+from runner.events import Launched, Level, LogLine, LogSummary, Metric, Notice, Phase, Status, Trial
 from runner.job import Ended, Feed
 from runner.pace import Pace
 
@@ -57,6 +59,18 @@ class TuningJob(SageMakerJob):
         self._heard_of: set[str] = set()
         self._look = asyncio.Event()
         """Set where there is reason to look at the trials before it is time."""
+
+    async def launch(self) -> Launched:
+        """Make one attempt to submit; a refusal names what speaks for it in the request."""
+        try:
+            return await super().launch()
+        except (Transient, NameTaken, AlreadyExists, Denied):
+            raise
+        except ServiceError as refusal:
+            causes = suspects(self._request) if self._request else []
+            if not causes:
+                raise
+            raise type(refusal)(f"{refusal}; {'; '.join(causes)}") from refusal
 
     def feeds(self) -> Sequence[Feed]:
         """Its trials, and their logs with the metrics found in them."""
@@ -100,10 +114,14 @@ class TuningJob(SageMakerJob):
             for notice in lister.notices(since_end):
                 yield notice
             settled = since_end >= SETTLE_SECONDS
-            for item in book.news(listed, self._direction, settled=settled and not lister.troubles):
+            for item in book.news(listed, direction(self._told), settled=settled and not lister.troubles):
                 pace.news()
                 yield item
                 self._note_end(item)
+            if since_end >= 0 or not direction(self._told):
+                # While it runs, what the service calls the best may be older than the list.
+                for trial in book.crown(best_training_job(self._told)):
+                    yield trial
             limit = CLOSING_SECONDS if lister.troubles else SETTLE_SECONDS if book.running else 0.0
             if since_end >= limit:
                 return
@@ -119,15 +137,14 @@ class TuningJob(SageMakerJob):
         clock = asyncio.get_running_loop().time
         while (left := until - clock()) > TICK and not self._look.is_set() and ended.is_set() == over:
             waits = [self._look] if over else [self._look, ended]
-            await _either(waits, min(left, LINES_EVERY) if self._lines.pending else left)
+            await either(waits, min(left, LINES_EVERY) if self._lines.pending else left)
             for line in self._lines.due(clock()):
                 yield line
 
     @property
-    def _direction(self) -> str:
-        config = (self._description or self._request).get("HyperParameterTuningJobConfig", {})
-        direction: str = config.get("HyperParameterTuningJobObjective", {}).get("Type", "Maximize")
-        return direction
+    def _told(self) -> Description:
+        """What is known of the tuning job."""
+        return self._description or self._request
 
     def _note_end(self, item: Trial | Notice) -> None:
         if isinstance(item, Trial) and item.phase.final:
@@ -199,8 +216,9 @@ class TuningJob(SageMakerJob):
     @property
     def _instances(self) -> int:
         """How many instances a trial has, at most."""
-        described = self._description or self._request
-        definitions = described.get("TrainingJobDefinitions") or [described.get("TrainingJobDefinition", {})]
+        definitions = self._told.get("TrainingJobDefinitions") or [
+            self._told.get("TrainingJobDefinition", {})
+        ]
         resources = [d.get("ResourceConfig", {}) for d in definitions]
         groups = [sum(g["InstanceCount"] for g in r.get("InstanceGroups", ())) for r in resources]
         return max(int(many) for many in (1, *(r.get("InstanceCount", 1) for r in resources), *groups))
@@ -218,11 +236,11 @@ class TuningJob(SageMakerJob):
             except ServiceError:
                 self._ask_at = float("inf")  # Refused for good; what the request says is all there is.
             else:
-                own = self._reading.metric_definitions(self._description or self._request)
+                own = self._reading.metric_definitions(self._told)
                 found = {m["Name"]: m for m in (*own, *metric_definitions(child))}
                 self._definitions = list(found.values())
         if self._definitions is None:
-            return self._reading.metric_definitions(self._description or self._request)
+            return self._reading.metric_definitions(self._told)
         return self._definitions
 
 
@@ -251,18 +269,3 @@ class _OfTrials:
     def _is_ours(self, stream: str) -> bool:
         child, slash, _ = stream.partition("/")
         return bool(slash and number(child, self._tuning_job))
-
-
-async def _either(events: Sequence[Ended], seconds: float) -> None:
-    """Return after `seconds`, or as soon as one of the events comes."""
-    waits = [asyncio.create_task(_one(event)) for event in events]
-    try:
-        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            wait.cancel()
-        await asyncio.gather(*waits, return_exceptions=True)
-
-
-async def _one(event: Ended) -> None:
-    await event.wait()

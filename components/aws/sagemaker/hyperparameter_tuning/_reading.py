@@ -12,14 +12,12 @@ from components.aws.sagemaker._hints import hint
 from components.aws.sagemaker.hyperparameter_tuning._trials import number, objective
 from runner.events import Metric, Phase, Status
 
+_UNMEASURED = (
+    "No trial's log held the objective. Compare --metric_name and its regular expression in --metric_definitions with what "
+    "the trials print; it needs exactly one group."
+)
 _HINTS = (
-    (
-        r"no log gave the objective|no objective metric|objective metric.*not.*found",
-        (
-            "No trial's log held the objective. Compare --metric_name and its regular expression in --metric_definitions "
-            "with what the trials print; it needs exactly one group."
-        ),
-    ),
+    (r"no log gave the objective|no objective metric|objective metric.*not.*found", _UNMEASURED),
     (
         r"no training job (succeeded|completed)|all training jobs failed",
         "The trials themselves failed: their reasons stand above. --trial_logs errors shows just their last lines.",
@@ -53,7 +51,7 @@ def status(description: Mapping[str, Any]) -> Status:
         _stage(description, phase),
         _counted(description, best),
         reason,
-        _hint(reason) if reason and phase in (Phase.FAILED, Phase.STOPPED) else "",
+        _advice(description, phase, reason),
         brief=state in TUNING.brief,
         facts=_facts(description, best) if phase.final else {},
         metrics=_best_so_far(best),
@@ -71,6 +69,18 @@ def metric_definitions(description: Mapping[str, Any]) -> Sequence[Mapping[str, 
     definitions = description.get("TrainingJobDefinitions") or [description.get("TrainingJobDefinition", {})]
     found = {m["Name"]: m for d in definitions for m in _training.metric_definitions(d)}
     return list(found.values())
+
+
+def direction(described: Mapping[str, Any]) -> str:
+    """Return whether the objective is to Maximize or Minimize; blank where that is not known, or not one for all trials."""
+    config = described.get("HyperParameterTuningJobConfig", {})
+    objectives = [config.get("HyperParameterTuningJobObjective") or {}]
+    if not objectives[0]:
+        single = described.get("TrainingJobDefinition")
+        definitions = described.get("TrainingJobDefinitions") or ([single] if single else [])
+        objectives = [definition.get("TuningObjective") or {} for definition in definitions]
+    told = {(objective.get("Type", ""), objective.get("MetricName", "")) for objective in objectives}
+    return str(told.pop()[0]) if len(told) == 1 else ""
 
 
 def _stage(description: Mapping[str, Any], phase: Phase) -> str:
@@ -143,6 +153,13 @@ def _without_best(description: Mapping[str, Any]) -> str:
     why = f"no log gave the objective {metric}" if outcomes["completed"] else "no training job completed"
     told = _listed(outcomes) or "none was started"
     return f"there is no best training job: {why} (training jobs: {told})"
+
+
+def _advice(description: Mapping[str, Any], phase: Phase, reason: str) -> str:
+    """Return what to do. That trials completed, and none is the best, says more than the reason's words."""
+    if phase is Phase.FAILED and _outcomes(description)["completed"] and not best_training_job(description):
+        return _UNMEASURED
+    return _hint(reason) if reason and phase in (Phase.FAILED, Phase.STOPPED) else ""
 
 
 def _hint(reason: str) -> str:

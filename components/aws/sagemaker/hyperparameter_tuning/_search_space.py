@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from components.aws.sagemaker._training import kind
+from components.aws.sagemaker._training import nature
 
 MOST_RANGES = 30
 """Hyperparameters that one tuning job may search, over all kinds of ranges."""
@@ -22,8 +22,8 @@ MOST_RESOURCE = 20_000
 """Hyperband's largest MaxResource."""
 RESOURCES = ("epochs", "numepochs", "n-epochs", "n_epochs", "num_epochs")
 """Static hyperparameters from which Hyperband takes MaxResource where none is given."""
-_WHOLE = re.compile(r"[+-]?\d+")
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,4})?")
+_WHOLE = re.compile(r"[+-]?[0-9]+")
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?")
 _SHOWN = 60
 
 
@@ -102,7 +102,7 @@ class SearchSpace:
 
 def _wrong_numbers(place: str, entry: object, pattern: re.Pattern[str]) -> Iterator[str]:
     if not isinstance(entry, Mapping):
-        yield f"{place} is {kind(entry)}, not an object with Name, MinValue and MaxValue"
+        yield f"{place} is {nature(entry)}, not an object with Name, MinValue and MaxValue"
         return
     yield from _wrong_name(place, entry)
     bounds: list[Decimal] = []
@@ -110,12 +110,12 @@ def _wrong_numbers(place: str, entry: object, pattern: re.Pattern[str]) -> Itera
         if (value := entry.get(key)) is None:
             yield f"{place} lacks {key}"
         elif not isinstance(value, str):
-            yield f"{place}: {key} is {kind(value)}, not text; put it in quotes"
-        elif not pattern.fullmatch(value.strip()):
+            yield f"{place}: {key} is {nature(value)}, not text; put it in quotes"
+        elif not pattern.fullmatch(value):
             number = "whole number" if pattern is _WHOLE else "number"
             yield f"{place}: {key} is {_shown(value)}, which is not a {number}"
         else:
-            bounds.append(Decimal(value.strip()))
+            bounds.append(Decimal(value))
     if len(bounds) == 2:
         yield from _wrong_bounds(place, entry, *bounds)
 
@@ -135,18 +135,20 @@ def _wrong_bounds(place: str, entry: Mapping[str, Any], least: Decimal, most: De
 
 def _wrong_values(place: str, entry: object) -> Iterator[str]:
     if not isinstance(entry, Mapping):
-        yield f"{place} is {kind(entry)}, not an object with Name and Values"
+        yield f"{place} is {nature(entry)}, not an object with Name and Values"
         return
     yield from _wrong_name(place, entry)
     values = entry.get("Values")
     if not isinstance(values, list):
-        yield f"{place} lacks Values" if values is None else f"{place}: Values is {kind(values)}, not a list"
+        yield (
+            f"{place} lacks Values" if values is None else f"{place}: Values is {nature(values)}, not a list"
+        )
     elif not values:
         yield f"{place}: Values is [], which is too short; at least one value is needed"
     else:
         for index, value in enumerate(values):
             if not isinstance(value, str):
-                yield f"{place}: Values[{index}] is {kind(value)}, not text; put it in quotes"
+                yield f"{place}: Values[{index}] is {nature(value)}, not text; put it in quotes"
 
 
 def _wrong_name(place: str, entry: Mapping[str, Any]) -> Iterator[str]:
@@ -154,7 +156,7 @@ def _wrong_name(place: str, entry: Mapping[str, Any]) -> Iterator[str]:
     if name is None or name == "":
         yield f"{place} lacks Name"
     elif not isinstance(name, str):
-        yield f"{place}: Name is {kind(name)}, not text; put it in quotes"
+        yield f"{place}: Name is {nature(name)}, not text; put it in quotes"
 
 
 def _place(argument: str, index: int, entry: object) -> str:

@@ -37,6 +37,7 @@ class Book:
     def __init__(self) -> None:
         self._ended: dict[str, bool] = {}
         self._best: float | None = None
+        self._leader = ""
 
     @property
     def running(self) -> set[str]:
@@ -52,7 +53,8 @@ class Book:
     ) -> Iterator[Trial | Notice]:
         """Yield what is new in a list of trials, in the order in which it happened.
 
-        `direction`: Maximize or Minimize. `settled`: no objective that is still pending will come any more.
+        `direction`: Maximize or Minimize; blank where that is not known, and the best is the service's to tell (`crown`).
+        `settled`: no objective that is still pending will come any more.
         """
         happened: list[tuple[float, bool, str, Summary]] = []
         for summary in {str(s["TrainingJobName"]): s for s in listed}.values():
@@ -70,6 +72,8 @@ class Book:
     def _end(self, summary: Summary, direction: str) -> Iterator[Trial | Notice]:
         phase, value = _phase(summary), objective(summary)
         best = phase is Phase.SUCCEEDED and value is not None and self._improves(value, direction)
+        if best:
+            self._leader = summary["TrainingJobName"]
         yield _trial(summary, phase, value, best=best)
         name, reason = summary["TrainingJobName"], summary.get("FailureReason", "")
         if phase is Phase.FAILED and reason:
@@ -78,8 +82,15 @@ class Book:
         elif phase is Phase.SUCCEEDED and value is None:
             yield Notice(f"{name} completed, but its log gave no objective", Level.WARNING)
 
+    def crown(self, summary: Summary) -> Iterator[Trial]:
+        """Yield the trial that the service calls the best, if it has ended and another was told to be the best so far."""
+        name = summary.get("TrainingJobName", "")
+        if name != self._leader and self._ended.get(name):
+            self._leader = name
+            yield _trial(summary, _phase(summary), objective(summary), best=True)
+
     def _improves(self, value: float, direction: str) -> bool:
-        if math.isnan(value):
+        if math.isnan(value) or not direction:
             return False
         best = self._best
         if best is not None and (value <= best if direction == "Maximize" else value >= best):

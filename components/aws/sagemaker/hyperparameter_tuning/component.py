@@ -6,7 +6,7 @@ purpose, `DEVIATIONS` says so.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -15,15 +15,15 @@ from components.aws.sagemaker import _training
 from components.aws.sagemaker._api import TUNING
 from components.aws.sagemaker._inputs import SpotInputs
 from components.aws.sagemaker._reading import Reading
-from components.aws.sagemaker._request import blank_dropped, identified, key_value_tags
+from components.aws.sagemaker._request import blank_dropped, identified, key_value_tags, refuse
 from components.aws.sagemaker._wiring import Wiring
+from components.aws.sagemaker.hyperparameter_tuning._checks import parent_names, wrong
 from components.aws.sagemaker.hyperparameter_tuning._reading import (
     best_training_job,
     metric_definitions,
     status,
 )
 from components.aws.sagemaker.hyperparameter_tuning._search_space import SearchSpace
-from runner.errors import InputError
 from runner.identity import Identity
 from runner.inputs import Flag, JsonArray, JsonObject, Outputs, arg
 from runner.job import Component, Job
@@ -32,12 +32,13 @@ if TYPE_CHECKING:
     from components.aws.sagemaker.hyperparameter_tuning._job import TuningJob
     from components.aws.session import Aws
 
-MOST_PARENTS = 5
-"""Tuning jobs that a warm start may begin from."""
-
 DEVIATIONS = (
     "Wrong input ends with exit code 2 and names the argument; the predecessor ended with 1.",
     "Wrong ranges, doubled names and too long a `job_name` are named before anything is sent; the service refused them.",
+    (
+        "Where the service refuses the job, what speaks for it is named with the refusal: no range at all, and an image of "
+        "one's own without the objective among `metric_definitions`."
+    ),
     "Trials are told as they start and end, with their parameters and objective; it printed nothing of them.",
     "The logs of all trials are shown live, each line with its trial's number (`trial_logs`); it printed none.",
     "`strategy` also takes `Grid` and `Hyperband`, with `strategy_config`.",
@@ -51,6 +52,10 @@ DEVIATIONS = (
     "The built-in xgboost takes a version (`xgboost:1.7-1`); it always failed.",
     "`instance_count`, `volume_size` and `max_run_time` of 0 are errors; they were replaced silently.",
     "`training_input_mode` also takes `FastFile`.",
+    (
+        "What in `metric_definitions` is no regular expression in any dialect is an error; one without a group is sent, as "
+        "it was, and told to find nothing."
+    ),
     "Unknown, abbreviated and doubled arguments are errors.",
     "What the service's own patterns and limits refuse, and tags that are AWS's or kfp-runner's, is an error.",
     (
@@ -135,7 +140,7 @@ class TuningInputs(AwsInputs, SpotInputs):
         'For Hyperband: {"HyperbandStrategyConfig": {"MinResource": 1, "MaxResource": 10}}.', {}
     )
     trial_logs: Literal["all", "none", "errors", "best"] = arg(
-        "Whose log lines to show: all trials', no trial's, the last lines of those that fail, or those of each best.",
+        "Whose log lines to show: all trials', no trial's, or the last lines of those that fail, or of each best.",
         "all",
     )
 
@@ -181,17 +186,8 @@ def request(inputs: TuningInputs, identity: Identity) -> dict[str, Any]:
         inputs.static_parameters,
         inputs.strategy_config,
     )
-    parents = [name.strip() for name in inputs.parent_hpo_jobs.split(",") if name.strip()]
-    wrong = [
-        *_training.not_text("static_parameters", inputs.static_parameters),
-        *_training.wrong(inputs),
-        *_wrong_objective(inputs),
-        *(unsound := [*space.wrong()]),
-        *([] if unsound else _wrong_numbers(inputs, space)),
-        *_wrong_warm_start(inputs.warm_start_type, parents),
-    ]
-    if wrong:
-        raise InputError("; ".join(wrong))
+    refuse(wrong(inputs, space))
+    parents = parent_names(inputs.parent_hpo_jobs)
     body: dict[str, Any] = {
         "HyperParameterTuningJobName": inputs.job_name,
         "HyperParameterTuningJobConfig": _config(inputs, inputs.max_num_jobs or space.combinations),
@@ -225,52 +221,6 @@ def _config(inputs: TuningInputs, jobs: int) -> dict[str, Any]:
         "TrainingJobEarlyStoppingType": inputs.early_stopping_type,
         **blank_dropped(StrategyConfig=inputs.strategy_config),
     }
-
-
-def _wrong_objective(inputs: TuningInputs) -> Iterator[str]:
-    names = list(inputs.metric_definitions)
-    # A built-in algorithm declares its metrics itself, and an algorithm resource may.
-    own = inputs.image and not _training.is_builtin(inputs.image)
-    if own and names and inputs.metric_name not in names:
-        yield (
-            f"--metric_name is {inputs.metric_name!r}, which is none of --metric_definitions ({', '.join(names)}); "
-            "SageMaker would find no objective in the log"
-        )
-    if inputs.strategy == "Hyperband" and inputs.early_stopping_type != "Off":
-        yield (
-            f"--early_stopping_type is {inputs.early_stopping_type}, but Hyperband stops training jobs in its own way; "
-            "set it to Off"
-        )
-
-
-def _wrong_numbers(inputs: TuningInputs, space: SearchSpace) -> Iterator[str]:
-    """Compare the numbers of jobs, in a search space that is sound."""
-    jobs = inputs.max_num_jobs
-    if inputs.strategy == "Grid":
-        if jobs not in (0, space.combinations):
-            yield (
-                f"--max_num_jobs is {jobs}, but the grid has {space.combinations} combinations, and all are tried; write "
-                f"{space.combinations}, or 0"
-            )
-        jobs = space.combinations
-    elif jobs == 0:
-        yield f"--max_num_jobs is 0, which is too small; at least 1 is needed with --strategy {inputs.strategy}"
-        return
-    if inputs.max_parallel_jobs > jobs:
-        yield f"--max_parallel_jobs is {inputs.max_parallel_jobs}, which is more than all training jobs ({jobs})"
-
-
-def _wrong_warm_start(kind: str, parents: list[str]) -> Iterator[str]:
-    if kind and not parents:
-        yield f"--warm_start_type is {kind}, but --parent_hpo_jobs is blank; name the tuning jobs to begin from"
-    if parents and not kind:
-        yield (
-            "--parent_hpo_jobs is given, but --warm_start_type is blank; write IdenticalDataAndAlgorithm or TransferLearning"
-        )
-    if len(parents) > MOST_PARENTS:
-        yield f"--parent_hpo_jobs names {len(parents)} tuning jobs; at most {MOST_PARENTS} are possible"
-    if twice := sorted({name for name in parents if parents.count(name) > 1}):
-        yield f"--parent_hpo_jobs names {', '.join(twice)} more than once"
 
 
 async def outputs(aws: Aws, description: Mapping[str, Any]) -> TuningOutputs:

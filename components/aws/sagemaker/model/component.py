@@ -6,7 +6,7 @@ purpose, `DEVIATIONS` says so.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from components.aws.inputs import AwsInputs, Where
@@ -27,6 +27,10 @@ DEVIATIONS = (
     "Wrong input ends with exit code 2 and names the argument; the predecessor ended with 1.",
     "One of `vpc_security_group_ids` and `vpc_subnets` without the other is an error; it was dropped silently.",
     "Values of `environment` that are not text are an error that names the key; the predecessor's client refused them.",
+    (
+        "Entries of `secondary_containers` without Image and ModelPackageName, or with another's ContainerHostname, are "
+        "errors before anything is sent."
+    ),
     "Unknown, abbreviated and doubled arguments are errors.",
     "What the service's own patterns and limits refuse, and tags that are AWS's or kfp-runner's, is an error.",
     (
@@ -109,8 +113,26 @@ def _check(inputs: ModelInputs) -> None:
     ]
     if not (inputs.image or inputs.model_package or inputs.secondary_containers):
         wrong.append("one of --image, --model_package and --secondary_containers is required")
+    wrong += _wrong_containers(inputs.secondary_containers)
     if wrong:
         raise InputError("; ".join(wrong))
+
+
+def _wrong_containers(containers: Sequence[Any]) -> Iterator[str]:
+    """Say what is wrong with ContainerDefinition objects. What is of a wrong type is the model's check to name."""
+    hosts: set[str] = set()
+    for position, container in enumerate(containers):
+        if not isinstance(container, Mapping):
+            continue
+        where = f"--secondary_containers: [{position}]"
+        if not (container.get("Image") or container.get("ModelPackageName")):
+            members = ", ".join(str(member)[:40] for member in container) or "nothing"
+            yield f"{where} names nothing to run (it has {members}); it needs Image or ModelPackageName"
+        host = container.get("ContainerHostname")
+        if isinstance(host, str) and host:
+            if host in hosts:
+                yield f"{where} has the ContainerHostname {host[:63]!r} of one before it; each needs its own"
+            hosts.add(host)
 
 
 def _containers(inputs: ModelInputs) -> dict[str, Any]:

@@ -20,12 +20,12 @@ _OUTPUTS = ("S3Output", "FeatureStoreOutput")
 
 def wrong_inputs(config: Sequence[Any]) -> list[str]:
     """Return what is wrong with ProcessingInput objects, a sentence each."""
-    return [*_wrong(config, "InputName", _INPUTS), *_shared_paths(config)]
+    return [*_wrong(config, "InputName", _INPUTS), *_shared_paths(config, _INPUTS)]
 
 
 def wrong_outputs(config: Sequence[Any]) -> list[str]:
     """Return what is wrong with ProcessingOutput objects, a sentence each."""
-    return list(_wrong(config, "OutputName", _OUTPUTS))
+    return [*_wrong(config, "OutputName", _OUTPUTS), *_shared_paths(config, _OUTPUTS)]
 
 
 def _wrong(config: Sequence[Any], key: str, members: tuple[str, ...]) -> Iterator[str]:
@@ -49,11 +49,9 @@ def _wrong_path(label: str, member: str, path: object, *, managed: bool) -> Iter
         yield f"{label} has the LocalPath {path!r}, which is not below {ROOT}; write one such as {ROOT}/data"
 
 
-def _shared_paths(config: Sequence[Any]) -> list[str]:
-    members = [
-        channel.get(member) for channel in config if isinstance(channel, Mapping) for member in _INPUTS
-    ]
-    paths = [member.get("LocalPath") for member in members if isinstance(member, Mapping)]
+def _shared_paths(config: Sequence[Any], members: tuple[str, ...]) -> list[str]:
+    found = [channel.get(member) for channel in config if isinstance(channel, Mapping) for member in members]
+    paths = [place.get("LocalPath") for place in found if isinstance(place, Mapping)]
     return _used_twice("LocalPath", [posixpath.normpath(p) for p in paths if isinstance(p, str) and p])
 
 

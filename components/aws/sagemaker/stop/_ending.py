@@ -107,13 +107,13 @@ class Ender:
         return described["EndpointStatus"], described["EndpointConfigName"]
 
     async def _config(self, found: Found, name: str) -> None:
-        """Delete an endpoint's configuration if it belongs to the same run; it costs nothing, so a failure is only said."""
+        """Delete an endpoint's configuration if it bears the run's tag, too. It costs nothing, so a failure is only said."""
         title = f"endpoint configuration {name}"
         try:
             described = await self._finder.read("describe_endpoint_config", EndpointConfigName=name)
             run = await self._finder.run_of(described[ENDPOINT_CONFIG.arn_key])
-            if not found.run or run != found.run:
-                self._tell(Notice(f"{title} was left: it does not bear the endpoint's run tag"))
+            if run != found.run:
+                self._tell(Notice(f"{title} was left: it does not bear the run's tag"))
                 return
             async for attempt in retrying(patience, first=0.1, longest=5.0):
                 with attempt:

@@ -40,7 +40,7 @@ Tell = Callable[[Notice], None]
 
 
 class Finder:
-    """One look, and what came of it."""
+    """Looks, and what came of them."""
 
     def __init__(self, aws: Aws, tell: Tell) -> None:
         self._aws = aws
@@ -48,8 +48,16 @@ class Finder:
         self._found: dict[tuple[str, str], Found] = {}
         self._answered = False
         self._slow: set[str] = set()
+        self._judged: set[str] = set()
+        """ARNs of all whose tags were looked up."""
+        self._orphans: set[str] = set()
+        """Training jobs that were found to have no tuning job."""
+        self._unlistable: set[str] = set()
+        """Nouns of the kinds that could not be listed."""
         self.gaps: dict[str, RunnerError] = {}
         """What could not be looked at → why."""
+        self.unknown: list[str] = []
+        """Names that nothing has."""
 
     @property
     def found(self) -> Sequence[Found]:
@@ -66,9 +74,21 @@ class Finder:
         await asyncio.gather(*(self._of_run(k, run_id) for k in kinds), *(self._named(n) for n in names))
         if self.gaps and not self._answered:
             raise next(iter(self.gaps.values()))
+        await self._tell_families()
+
+    async def look_again(self, run_id: str) -> None:
+        """Find what a run has had made meanwhile. What could not be listed before is not asked for again."""
+        kinds = [kind for kind in KINDS if kind.noun not in self._unlistable]
+        await asyncio.gather(*(self._of_run(kind, run_id) for kind in kinds))
+        await self._tell_families()
+
+    async def _tell_families(self) -> None:
+        """Find out which training jobs are a tuning job's, if there is one."""
         if any(found.kind is TUNING for found in self._found.values()):
             children = [f for f in self._found.values() if f.kind is TRAINING and not f.parent]
-            await asyncio.gather(*(self._parent(child) for child in children))
+            await asyncio.gather(
+                *(self._parent(child) for child in children if child.name not in self._orphans)
+            )
 
     async def kept(self, run_id: str) -> list[str]:
         """Return the titles of a run's endpoints that are made already, each with its state. May raise what calls raise."""
@@ -94,8 +114,10 @@ class Finder:
                 await self._list(kind, state, rows)
         except Unsupported as error:
             self._answered = True
+            self._unlistable.add(kind.noun)
             self._tell(Notice(f"{noun(kind)}s are not known here: {error}"))
         except RunnerError as error:  # What was listed before may be the run's all the same.
+            self._unlistable.add(kind.noun)
             self._miss(f"{noun(kind)}s", error)
         await asyncio.gather(*(self._judge(kind, row, run_id) for row in rows))
 
@@ -113,6 +135,8 @@ class Finder:
 
     async def _judge(self, kind: Kind, row: Mapping[str, Any], run_id: str) -> None:
         name, arn = row[kind.name_key], row[kind.arn_key]
+        if arn in self._judged:
+            return
         try:
             if await self.run_of(arn) == run_id:
                 self._add(Found(kind, name, arn, run_id))
@@ -120,6 +144,7 @@ class Finder:
             return  # Gone since it was listed.
         except RunnerError as error:
             self._miss(f"the tags of {noun(kind)}s", error)
+        self._judged.add(arn)
 
     async def run_of(self, arn: str) -> str:
         """Return the run that something belongs to; blank for none."""
@@ -131,27 +156,31 @@ class Finder:
         try:
             described = await self.read(child.kind.method("describe"), **{child.kind.name_key: child.name})
         except RunnerError:
+            self._orphans.add(child.name)
             return  # Not known to be a child: it bears the run's tag itself, and is stopped by itself.
-        self._add(replace(child, parent=described.get("TuningJobArn", "")))
+        parent = described.get("TuningJobArn", "")
+        self._orphans |= set() if parent else {child.name}
+        self._add(replace(child, parent=parent))
 
     # ── by name ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _named(self, name: str) -> None:
-        """Look in every kind; what has ended, or is of no kind, is said and no failure."""
+        """Look in every kind of job. What has ended is said and no failure; that no job has the name is a mistake."""
         kinds = candidates(name)
         answers = await asyncio.gather(*(self._described(kind, name) for kind in kinds))
         known = False
         for kind, answer in zip(kinds, answers, strict=True):
             if isinstance(answer, Mapping):
                 known = True
-                await self._sort_in(kind, name, answer)
+                self._sort_in(kind, name, answer)
         if known:
             return
         refused = [(k, a) for k, a in zip(kinds, answers, strict=True) if isinstance(a, RunnerError)]
         for kind, error in refused:
             self._miss(f"{noun(kind)} {name}", error)
         if not refused:
-            self._tell(Notice(f"nothing here is called {name}: nothing to stop", Level.WARNING))
+            self.unknown.append(name)
+            self._tell(Notice(f"no job here is called {name}: nothing to stop", Level.WARNING))
 
     async def _described(self, kind: Kind, name: str) -> Mapping[str, Any] | RunnerError | None:
         """Return a description; what refused it; None where there is nothing of that name."""
@@ -163,18 +192,13 @@ class Finder:
         except RunnerError as error:
             return error
 
-    async def _sort_in(self, kind: Kind, name: str, described: Mapping[str, Any]) -> None:
+    def _sort_in(self, kind: Kind, name: str, described: Mapping[str, Any]) -> None:
         state = described[kind.status_key]
         found = Found(kind, name, described[kind.arn_key], parent=described.get("TuningJobArn", ""))
         if state in running(kind):
             self._add(found)
-            if kind is ENDPOINT:  # Its configuration goes with it if both are the same run's.
-                with suppress(RunnerError):
-                    self._add(replace(found, run=await self.run_of(found.arn)))
         elif kind.phases.get(state) is Phase.STOPPING:
             self._tell(Notice(f"{found.title} is being stopped already ({state})"))
-        elif kind is ENDPOINT and state in KEPT:
-            self._tell(Notice(f"{found.title} is made already ({state}): left as it is", Level.WARNING))
         else:
             self._tell(Notice(f"{found.title} has ended already ({state})"))
 

@@ -31,6 +31,8 @@ KEPT_SECONDS = 20.0
 """How long endpoints that are not to be stopped anyway are looked for, to tell of them."""
 TELLING_SECONDS = 1.0
 """How long the closing status waits for what was said before it."""
+MOST_LOOKS = 3
+"""How often is looked for what a run has running: again after the stops, for a step's launch may be under way meanwhile."""
 MOST_TITLES, MOST_REASONS = 10, 5
 
 
@@ -47,6 +49,9 @@ class StopOrder:
         self._finder = Finder(aws, self._tell)
         self._looked = False
         self._work: asyncio.Task[None] | None = None
+        self._again: asyncio.Task[None] | None = None
+        self._hurried = False
+        """Told to stop: nothing is looked for any more."""
         self._ended: dict[str, bool] = {}
         """Title of what was ended → whether by us."""
         self._refused: dict[str, RunnerError] = {}
@@ -94,6 +99,9 @@ class StopOrder:
         """Finish the stops: of what was found by now, if the look was broken off. Raises what is left undone."""
         if self._inputs.dry_run:
             return StopAnswer.ENDED
+        self._hurried = True
+        if self._again is not None:
+            self._again.cancel()
         await self._carried_out()
         undone = self._undone()
         if not self._looked:
@@ -139,21 +147,51 @@ class StopOrder:
         await asyncio.shield(self._work)
 
     async def _end_all(self) -> None:
-        """End everything; a child only by itself if its tuning job could not be stopped, which would start another."""
-        places = asyncio.Semaphore(AT_ONCE)
         ender = Ender(self._aws, self._component, self._finder, self._tell)
-        found = self._finder.found
-        tuning = [each for each in found if each.kind is TUNING]
-        parents = {each.arn: each.title for each in tuning}
-        children = [each for each in found if each.parent in parents]
-        others = [each for each in found if each.kind is not TUNING and each.parent not in parents]
+        await self._round(self._finder.found, ender, asyncio.Semaphore(AT_ONCE), MOST_LOOKS - 1)
+
+    async def _round(
+        self, found: Sequence[Found], ender: Ender, places: asyncio.Semaphore, looks: int
+    ) -> None:
+        """End what a look has found, and then what came meanwhile. Nothing waits for endpoints, which may take long."""
+        endpoints = [each for each in found if each.kind is ENDPOINT]
+        jobs = [each for each in found if each.kind is not ENDPOINT]
+
+        async def stopped() -> None:
+            await self._end_jobs(jobs, ender, places)
+            if found and looks and (new := await self._new()):
+                await self._round(new, ender, places, looks - 1)
+
+        await asyncio.gather(stopped(), *(self._end(each, ender, places) for each in endpoints))
+
+    async def _new(self) -> list[Found]:
+        """Look again; return what was not known before."""
+        if self._hurried or not self._inputs.run_id:
+            return []
+        before = {found.title for found in self._finder.found}
+        self._again = asyncio.create_task(self._finder.look_again(self._inputs.run_id))
+        try:
+            await asyncio.wait({self._again})
+        finally:
+            self._again.cancel()
+            await asyncio.gather(self._again, return_exceptions=True)
+        if not self._again.cancelled():
+            self._again.result()
+        return [found for found in self._finder.found if found.title not in before]
+
+    async def _end_jobs(self, jobs: Sequence[Found], ender: Ender, places: asyncio.Semaphore) -> None:
+        """Stop jobs; a child only by itself if its tuning job could not be stopped, which would start another."""
+        tuning = [each for each in jobs if each.kind is TUNING]
+        parents = {each.arn: each.title for each in self._finder.found if each.kind is TUNING}
+        children = [each for each in jobs if each.parent in parents]
+        others = [each for each in jobs if each.kind is not TUNING and each.parent not in parents]
 
         async def families(stops: Awaitable[object]) -> None:
             await stops
             orphans = [child for child in children if parents[child.parent] in self._refused]
             if rest := len(children) - len(orphans):
-                jobs = _count(rest, "training job")
-                self._tell(Notice(f"left to the service: {jobs}, which it stops with the tuning jobs"))
+                told = _count(rest, "training job")
+                self._tell(Notice(f"left to the service: {told}, which it stops with the tuning jobs"))
             await asyncio.gather(*(self._end(orphan, ender, places) for orphan in orphans))
 
         # The tuning jobs' requests are scheduled first; nothing but their children waits for the answers.
@@ -216,16 +254,19 @@ class StopOrder:
         done = f"{'would stop' if self._inputs.dry_run else 'stopped'} {count}"
         message = f"{done}: {_listed([found.title for found in stopped])}" if stopped else done
         facts = {done.removesuffix(f" {count}"): count}
-        if not undone:
+        unknown = [f"no job here is called {name}" for name in self._finder.unknown]
+        if not undone and not unknown:
             return Status(Phase.SUCCEEDED, message=message, facts=facts)
+        reason = _cut_short([*undone, *unknown])
+        if not undone:
+            hint = "Compare the names with --region and the account, and leave out what was never made."
+            return Status(Phase.FAILED, message=message, reason=reason, hint=hint, facts=facts)
         errors = [*self._finder.gaps.values(), *self._refused.values()]
         denied = (
             "grant what is refused to the role that this step runs as, and " if _any_denied(errors) else ""
         )
         hint = f"What it names may still run and cost money: {denied}run it again; what is stopped stays stopped."
-        reason = "; ".join(undone[:MOST_REASONS])
-        more = f"; and {len(undone) - MOST_REASONS} more" if len(undone) > MOST_REASONS else ""
-        return Status(Phase.FAILED, message=message, reason=reason + more, hint=hint, facts=facts)
+        return Status(Phase.FAILED, message=message, reason=reason, hint=hint, facts=facts)
 
 
 def _any_denied(errors: Sequence[RunnerError]) -> bool:
@@ -234,6 +275,11 @@ def _any_denied(errors: Sequence[RunnerError]) -> bool:
 
 def _count(many: int, noun: str) -> str:
     return f"{many} {noun}" + ("" if many == 1 else "s")
+
+
+def _cut_short(reasons: Sequence[str]) -> str:
+    more = f"; and {len(reasons) - MOST_REASONS} more" if len(reasons) > MOST_REASONS else ""
+    return "; ".join(reasons[:MOST_REASONS]) + more
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ from components.aws.sagemaker._api import ENDPOINT, JOBS, Kind
 from runner.events import Phase
 
 KINDS = (*JOBS, ENDPOINT)
-"""All that can be stopped: jobs, and endpoints as long as they are being made."""
+"""All of a run that can be stopped: jobs, and endpoints as long as they are being made."""
 KEPT = ("InService", "Updating", "SystemUpdating")
 """States of an endpoint that is of use to somebody: it is told of, and never touched."""
 PAGE = 100
@@ -29,7 +29,7 @@ class Found:
     name: str
     arn: str
     run: str = ""
-    """The run whose tag it bears, where that was looked up."""
+    """The run by whose tag it was found; blank for what was found by name."""
     parent: str = ""
     """ARN of the tuning job that started it, where that is known."""
 
@@ -48,7 +48,10 @@ def running(kind: Kind) -> Sequence[str]:
     """Return the service's words for the states in which something of a kind is stopped."""
     if kind is ENDPOINT:
         return ("Creating",)
-    return [state for state, phase in kind.phases.items() if phase in {Phase.PENDING, Phase.RUNNING}]
+    # In the order in which a job passes through them: asked one after the other, none is missed that goes on meanwhile.
+    return [
+        state for wanted in (Phase.PENDING, Phase.RUNNING) for state, p in kind.phases.items() if p is wanted
+    ]
 
 
 def listing(state: str) -> dict[str, Any]:
@@ -62,8 +65,8 @@ def rows_key(kind: Kind) -> str:
 
 
 def candidates(name: str) -> list[Kind]:
-    """Return the kinds of which a job may have this name."""
-    return [kind for kind in KINDS if len(name) <= kind.limit]
+    """Return the kinds of which a job may have this name; an endpoint of that name is not what is meant."""
+    return [kind for kind in JOBS if len(name) <= kind.limit]
 
 
 def requests(run_id: str, names: Sequence[str]) -> dict[str, list[dict[str, Any]]]:

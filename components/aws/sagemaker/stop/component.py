@@ -40,7 +40,8 @@ class StopInputs(Where):
         "",
     )
     job_names: str = arg(
-        "Names of jobs to stop, whosever they are, separated by commas or as a JSON list; beside run_id, or alone.",
+        "Names of jobs to stop, whosever they are, separated by commas or as a JSON list; beside run_id, or alone. A name "
+        "that no job has fails the step in the end. Endpoints are not stopped by name.",
         "",
     )
     dry_run: Flag = arg("Only tell what would be stopped.", False)

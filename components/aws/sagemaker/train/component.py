@@ -15,9 +15,8 @@ from components.aws.sagemaker._api import TRAINING
 from components.aws.sagemaker._hints import hint
 from components.aws.sagemaker._inputs import SpotInputs
 from components.aws.sagemaker._reading import Reading
-from components.aws.sagemaker._request import blank_dropped, identified, key_value_tags
+from components.aws.sagemaker._request import blank_dropped, identified, key_value_tags, refuse
 from components.aws.sagemaker._wiring import Wiring
-from runner.errors import InputError
 from runner.events import Metric, Phase, Status
 from runner.identity import Identity
 from runner.inputs import Flag, JsonArray, JsonObject, Outputs, arg
@@ -33,6 +32,10 @@ DEVIATIONS = (
     "`instance_count`, `volume_size` and `max_run_time` of 0 are errors; they were replaced silently.",
     "`put_mode`, an old README's name of `training_input_mode`, is accepted with a warning.",
     "`training_input_mode` also takes `FastFile`.",
+    (
+        "What in `metric_definitions` is no regular expression in any dialect is an error; one without a group is sent, as "
+        "it was, and told to find nothing."
+    ),
     "Unknown, abbreviated and doubled arguments are errors.",
     "What the service's own patterns and limits refuse, and tags that are AWS's or kfp-runner's, is an error.",
     (
@@ -105,9 +108,12 @@ ARGUMENTS = {
 
 def request(inputs: TrainingInputs, identity: Identity) -> dict[str, Any]:
     """Return the CreateTrainingJob body. Raises `InputError`."""
-    wrong = [*_training.not_text("hyperparameters", inputs.hyperparameters), *_training.wrong(inputs)]
-    if wrong:
-        raise InputError("; ".join(wrong))
+    refuse(
+        [
+            *_training.not_text("hyperparameters", inputs.hyperparameters),
+            *_training.wrong(TRAINING, inputs),
+        ]
+    )
     body: dict[str, Any] = {
         "TrainingJobName": inputs.job_name,
         "HyperParameters": inputs.hyperparameters,

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from components.aws.embedded.errors import invalid, not_implemented
+from components.aws.embedded.errors import ApiError, invalid, not_implemented
 from components.aws.embedded.sagemaker.books import Books
 from components.aws.embedded.sagemaker.hosting.configs import EndpointConfig, EndpointConfigs
 from components.aws.embedded.sagemaker.hosting.fleet import host
 from components.aws.embedded.sagemaker.hosting.models import Models, unknown_name
 from components.aws.embedded.sagemaker.hosting.record import Endpoint, Fleet, Variant, endpoint_arn
+from components.aws.embedded.sagemaker.hosting.seats import Seats
 from components.aws.embedded.sagemaker.images import Images
 from components.aws.embedded.sagemaker.site import Site
 from components.aws.embedded.sagemaker.tags import of_request
@@ -26,8 +27,11 @@ _IN_PROGRESS = ("Creating", "Updating", "Deleting")
 class Endpoints:
     """Endpoints: their books, and the operations on them."""
 
-    def __init__(self, site: Site, images: Images, models: Models, configs: EndpointConfigs) -> None:
+    def __init__(
+        self, site: Site, images: Images, models: Models, configs: EndpointConfigs, seats: Seats
+    ) -> None:
         self._site = site
+        self._seats = seats
         self._images = images
         self._models = models
         self._configs = configs
@@ -56,8 +60,13 @@ class Endpoints:
         self.books.refuse_namesake(region, name)
         config = self._configs.find(region, body["EndpointConfigName"])
         fleet = self._fleet(config)
+        self._seat(fleet)
         endpoint = Endpoint(region, name, of_request(body), config, fleet, body.get("DeploymentConfig"))
-        self.books.add(endpoint)
+        try:
+            self.books.add(endpoint)
+        except ApiError:
+            self._seats.give_back(fleet.processes)
+            raise
         self._host(endpoint, fleet)
         return {"EndpointArn": endpoint.arn}
 
@@ -74,11 +83,18 @@ class Endpoints:
         ]
         return Fleet(config, variants)
 
+    def _seat(self, fleet: Fleet) -> None:
+        """Say how many processes there will be. Raises `ApiError` when there are too many already."""
+        seats = self._seats.take([variant.count for variant in fleet.variants])
+        for variant, processes in zip(fleet.variants, seats, strict=True):
+            variant.processes = processes
+
     def _host(self, endpoint: Endpoint, fleet: Fleet) -> None:
         endpoint.alive += 1
 
         def ended() -> None:
             endpoint.alive -= 1
+            self._seats.give_back(fleet.processes)
             self._gone(endpoint)
 
         self._site.begin(host(endpoint, fleet, self._site, self._images, ended))
@@ -108,6 +124,7 @@ class Endpoints:
         fleet = self._fleet(config)
         if body.get("RetainAllVariantProperties"):
             _retain(fleet, endpoint.current, body)
+        self._seat(fleet)
         endpoint.update(fleet, body.get("DeploymentConfig"))
         self._host(endpoint, fleet)
         return {"EndpointArn": endpoint.arn}

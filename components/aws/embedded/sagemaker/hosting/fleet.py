@@ -1,7 +1,7 @@
 """A fleet's life: its containers come up, serve, are restarted when they fall, and end with it.
 
-One process stands for one instance, at most `MOST_PROCESSES` of them for a variant, whatever its InitialInstanceCount;
-Describe shows the count that was asked for, and the log says how many there really are.
+One process stands for one instance, but only so many of them for a variant as `Seats` has, whatever InitialInstanceCount
+says; Describe shows the count that was asked for, and the log says how many there really are.
 """
 
 from __future__ import annotations
@@ -32,7 +32,6 @@ from components.aws.embedded.sagemaker.site import Site
 
 LOG_GROUP = "/aws/sagemaker/Endpoints"
 """Followed by a slash and the endpoint's name."""
-MOST_PROCESSES = 4
 RESTART_SECONDS = 1.0
 """Pause before a fallen container is started again; doubled each time, up to `LONGEST_PAUSE`."""
 LONGEST_PAUSE = 60.0
@@ -62,7 +61,7 @@ async def _live(endpoint: Endpoint, fleet: Fleet, site: Site, images: Images, fo
     instances = [
         _Instance(endpoint, fleet, variant, site, images, folder / f"{number}-{index}")
         for number, variant in enumerate(fleet.variants)
-        for index in range(min(variant.count, MOST_PROCESSES))
+        for index in range(variant.processes)
     ]
     async with asyncio.TaskGroup() as group:
         tasks = {group.create_task(instance.live()): instance for instance in instances}
@@ -165,10 +164,10 @@ class _Instance:
 
     async def _serve(self, plan: Plan) -> None:
         """Serve until the fleet is halted or the container falls. Raises `StartError`."""
-        if not self.up.done() and self._variant.count > MOST_PROCESSES:
-            self._log.write(
-                f"[embedded cloud] {self._variant.count} instances were asked for; {MOST_PROCESSES} processes serve"
-            )
+        asked, processes = self._variant.count, self._variant.processes
+        if not self.up.done() and asked > processes:
+            said = "process serves" if processes == 1 else "processes serve"
+            self._log.write(f"[embedded cloud] {asked} instances were asked for; {processes} {said}")
         async with serving(plan, self._site) as server:
             self.server = server
             self._variant.servers.append(server)

@@ -34,6 +34,8 @@ class Variant:
     weight: float
     count: int
     """Instances that were asked for."""
+    processes: int = 1
+    """Containers that stand for them."""
     servers: list[Server] = field(default_factory=list)
     """Its healthy containers."""
 
@@ -71,6 +73,11 @@ class Fleet:
     """Set when it is to end."""
     replaced: bool = False
     """It may finish what it is asked already: another one serves."""
+
+    @property
+    def processes(self) -> int:
+        """Of all variants together."""
+        return sum(variant.processes for variant in self.variants)
 
     def variant(self, name: str) -> Variant | None:
         """The variant of that name."""

@@ -14,6 +14,7 @@ with null, can't be labeled.
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +22,10 @@ from typing import Any
 
 Json = dict[str, Any]
 _SOURCES = ("source-ref", "source")
+MOST_OBJECTS = 100_000
+"""Of a labeling job: AWS's own quota (developer guide, "Input data quotas")."""
+LONGEST_LINE = 1 << 20
+"""Bytes of an object or answer. Ours: AWS's own limit, 100,000 characters, is for manifests only, and masks are larger."""
 FORMAT = '{"source-ref": "<as in the manifest>", "answer": "<label>"}'
 
 
@@ -49,14 +54,23 @@ def source(row: Json) -> str | None:
     return next((row[name] for name in _SOURCES if isinstance(row.get(name), str)), None)
 
 
-def json_lines(content: bytes, what: str) -> list[Json]:
-    """Read JSON Lines. Raises `LinesError`, which calls the file `what`."""
+def json_lines(
+    content: bytes, what: str, most: int = MOST_OBJECTS, longest: int = LONGEST_LINE
+) -> list[Json]:
+    """Read JSON Lines, at most `most` objects of `longest` bytes each. Raises `LinesError`, which calls the file `what`."""
     rows: list[Json] = []
-    for number, line in enumerate(content.split(b"\n"), 1):
-        if not line.strip():
+    stream = io.BytesIO(content)
+    # No longer line is ever held or parsed: the parser lets nobody else run meanwhile.
+    for number, line in enumerate(iter(lambda: stream.readline(longest + 2), b""), 1):
+        stripped = line.strip()
+        if not stripped:
             continue
+        if len(stripped) > longest:
+            raise LinesError(f"{what}, line {number}: it is longer than {longest} bytes, which is the limit")
+        if len(rows) == most:
+            raise LinesError(f"{what}, line {number}: there are more than {most} objects, which is the limit")
         try:
-            row = json.loads(line, parse_constant=_refuse)
+            row = json.loads(stripped, parse_constant=_refuse)
         except (ValueError, RecursionError) as error:
             raise LinesError(f"{what}, line {number}: this is no JSON: {error}") from error
         if not isinstance(row, dict):

@@ -1,6 +1,6 @@
-"""SageMaker's API for labeling jobs: create, describe, list, stop. `labeling_execution` carries them out.
+"""SageMaker's API for labeling jobs: create, describe, list, stop. `execution` carries them out.
 
-There are no workers: the answers come from a file beside the manifest, which `labeling_answers` describes, and the
+There are no workers: the answers come from a file beside the manifest, which `answers` describes, and the
 output says so of each of them. Accepted and shown again, but without effect here: prices, time limits, keywords, how
 many workers look at an object, encryption. Lambda functions are not called.
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,14 +21,20 @@ from components.aws.embedded.sagemaker.labeling.answers import (
     tasks,
 )
 from components.aws.embedded.sagemaker.labeling.types import (
+    Categories,
     LabelError,
     kind,
     label,
     least_categories,
+    most_objects,
     needs_ref,
 )
 
 Json = dict[str, Any]
+MOST_CATEGORIES = 1_000
+"""Of a job. Ours: AWS's own quotas differ from task to task."""
+LARGEST_CONFIG = 1 << 20
+"""Bytes of the file that lists them; the parser lets nobody else run meanwhile."""
 
 
 def refuse_unknown(body: Json) -> None:
@@ -64,22 +71,33 @@ def check_request(body: Json) -> None:
     s3_location(body["OutputConfig"]["S3OutputPath"])
 
 
-async def work(body: Json, objects: Objects) -> tuple[list[Task], list[str]]:
+async def work(body: Json, objects: Objects) -> tuple[list[Task], Categories]:
     """What the job is to do: its objects, each with its answer or why it has none; and the label categories, in order.
 
     Raises `ApiError` for anything that is not there or can't be read, and when not one object has an answer.
     """
-    name, attribute = kind(body["HumanTaskConfig"]), body["LabelAttributeName"]
     if template := body["HumanTaskConfig"]["UiConfig"].get("UiTemplateS3Uri"):
         await _content(objects, template, "UiTemplateS3Uri")
-    categories = await _categories(body, objects)
+    labels = b""
+    if uri := body.get("LabelCategoryConfigS3Uri"):
+        labels = await _content(objects, uri, "LabelCategoryConfigS3Uri")
+    categories = await asyncio.to_thread(_categories, body, labels)
     uri = body["InputConfig"]["DataSource"]["S3DataSource"]["ManifestS3Uri"]
+    manifest = await _content(objects, uri, "ManifestS3Uri")
+    rows = await asyncio.to_thread(
+        _rows, manifest, f"The manifest {uri}", most_objects(kind(body["HumanTaskConfig"]))
+    )
+    place, answers = await _answers(objects, uri)
+    return await asyncio.to_thread(_tasks, body, rows, place, answers, categories), categories
+
+
+def _tasks(
+    body: Json, rows: list[Json], place: Location, content: bytes, categories: Categories
+) -> list[Task]:
+    """Match the manifest's objects with the answers, which takes seconds if there are many. Raises `ApiError`."""
+    name, what = kind(body["HumanTaskConfig"]), f"The answers {place.uri}"
     try:
-        rows = _rows(await _content(objects, uri, "ManifestS3Uri"), f"The manifest {uri}")
-        place, content = await _answers(objects, uri)
-        found = tasks(
-            rows, json_lines(content, f"The answers {place.uri}"), attribute, f"The answers {place.uri}"
-        )
+        found = tasks(rows, json_lines(content, what), body["LabelAttributeName"], what)
     except LinesError as error:
         raise invalid(f"{error}.") from error
     checked = [_checked(task, name, categories) for task in found]
@@ -89,21 +107,24 @@ async def work(body: Json, objects: Objects) -> tuple[list[Task], list[str]]:
             f"The answers {place.uri} have none for any object of the manifest. Of the first: {reason}. (Embedded cloud:"
             f" one line an object, {FORMAT}.)"
         )
-    return checked, categories
+    return checked
 
 
-def _rows(content: bytes, what: str) -> list[Json]:
-    """The objects of a manifest. Raises `LinesError`."""
-    rows = json_lines(content, what)
+def _rows(content: bytes, what: str, most: int) -> list[Json]:
+    """The objects of a manifest. Raises `ApiError`."""
+    try:
+        rows = json_lines(content, what, most)
+    except LinesError as error:
+        raise invalid(f"{error}.") from error
     if not rows:
-        raise LinesError(f"{what} has no objects")
+        raise invalid(f"{what} has no objects.")
     for number, row in enumerate(rows, 1):
         if source(row) is None:
-            raise LinesError(f"{what}, object {number}: it must have a text as source-ref or source")
+            raise invalid(f"{what}, object {number}: it must have a text as source-ref or source.")
     return rows
 
 
-def _checked(task: Task, name: str, categories: list[str]) -> Task:
+def _checked(task: Task, name: str, categories: Categories) -> Task:
     if task.failure:
         return task
     try:
@@ -113,12 +134,16 @@ def _checked(task: Task, name: str, categories: list[str]) -> Task:
     return task
 
 
-async def _categories(body: Json, objects: Objects) -> list[str]:
-    """The names of the label categories, in order."""
+def _categories(body: Json, content: bytes) -> Categories:
+    """The label categories that the file of this content lists. Raises `ApiError`."""
     uri = body.get("LabelCategoryConfigS3Uri")
     if not uri:
-        return []
-    content = await _content(objects, uri, "LabelCategoryConfigS3Uri")
+        return Categories()
+    if len(content) > LARGEST_CONFIG:
+        raise invalid(
+            f"LabelCategoryConfigS3Uri {uri}: the file has {len(content)} bytes, at most {LARGEST_CONFIG} are possible"
+            " (embedded cloud)."
+        )
     try:
         names = [str(row["label"]) for row in json.loads(content)["labels"]]
     except (ValueError, TypeError, KeyError, RecursionError) as error:
@@ -130,7 +155,12 @@ async def _categories(body: Json, objects: Objects) -> list[str]:
         raise invalid(
             f"LabelCategoryConfigS3Uri {uri}: there must be at least {least} label categories, each once."
         )
-    return names
+    if len(names) > MOST_CATEGORIES:
+        raise invalid(
+            f"LabelCategoryConfigS3Uri {uri}: there are {len(names)} label categories, at most {MOST_CATEGORIES} are"
+            " possible (embedded cloud)."
+        )
+    return Categories.of(names)
 
 
 async def _content(objects: Objects, uri: str, member: str) -> bytes:

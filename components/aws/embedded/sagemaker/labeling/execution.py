@@ -5,13 +5,15 @@
                         │  └────► Stopped     a stopping condition was met
                         └─► Stopping ─► Stopped    StopLabelingJob
 
-There are no workers (see `labeling_answers`), so nothing takes time; the batches are spread over a few seconds in order
+There are no workers (see `answers`), so nothing takes time; the batches are spread over a few seconds in order
 that whoever watches sees the counters move. A stopped job's manifest holds what was done by then.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,7 @@ from components.aws.embedded.machine.logged import expired
 from components.aws.embedded.s3.objects import Location, Objects, S3Error
 from components.aws.embedded.sagemaker.labeling.answers import Task
 from components.aws.embedded.sagemaker.labeling.record import LabelingJob
-from components.aws.embedded.sagemaker.labeling.types import kind, label, type_name
+from components.aws.embedded.sagemaker.labeling.types import Categories, kind, label, type_name
 from components.aws.embedded.sagemaker.site import JobFailed, Site, conduct
 
 Json = dict[str, Any]
@@ -35,7 +37,7 @@ PAUSE = 0.1
 """Seconds between two batches at most."""
 
 
-async def execute(job: LabelingJob, categories: list[str], site: Site) -> None:
+async def execute(job: LabelingJob, categories: Categories, site: Site) -> None:
     """Take a job to its end. Never raises; cancelling leaves it unfinished."""
 
     async def live(_folder: Path) -> None:
@@ -44,9 +46,9 @@ async def execute(job: LabelingJob, categories: list[str], site: Site) -> None:
     await conduct(job, site, live)
 
 
-async def _live(job: LabelingJob, categories: list[str], objects: Objects) -> None:
+async def _live(job: LabelingJob, categories: Categories, objects: Objects) -> None:
     job.begin()
-    rows: list[Json] = []
+    lines: list[bytes] = []
     failure = ""
     size = min(job.batch, max(1, len(job.tasks) // STEPS))
     pause = min(PAUSE, SECONDS * size / len(job.tasks))
@@ -54,20 +56,31 @@ async def _live(job: LabelingJob, categories: list[str], objects: Objects) -> No
         # Set by a stop, which may come at any time.
         if not await expired(job.stop, pause) or job.labeled >= job.limit:
             break
-        for task in job.tasks[begin : begin + size]:
-            if job.labeled >= job.limit:
-                break
-            seen = await _seen(task, objects)
-            rows.append(_row(job, seen, categories))
-            job.count(seen)
-            failure = seen.failure
-    await _write(job, rows, objects)
+        batch = await _batch(job, job.tasks[begin : begin + size], objects)
+        lines.append(await asyncio.to_thread(_lines, job, batch, categories))
+        for task in batch:
+            job.count(task)
+            failure = task.failure
+    await _write(job, lines, objects)
     if job.stop.is_set() or job.counters["Unlabeled"]:
         job.end("Stopped")
     elif not job.labeled:
         raise JobFailed(f"ClientError: No object could be labeled. Of the last: {failure}")
     else:
         job.end("Completed")
+
+
+async def _batch(job: LabelingJob, tasks: Sequence[Task], objects: Objects) -> list[Task]:
+    """What is done of these tasks before a stopping condition is met."""
+    left = job.limit - job.labeled
+    done: list[Task] = []
+    for task in tasks:
+        if left <= 0:
+            break
+        seen = await _seen(task, objects)
+        left -= not seen.failure
+        done.append(seen)
+    return done
 
 
 async def _seen(task: Task, objects: Objects) -> Task:
@@ -87,7 +100,12 @@ async def _seen(task: Task, objects: Objects) -> Task:
     return Task(task.row, failure=f"source-ref can't be read: {reason}")
 
 
-def _row(job: LabelingJob, task: Task, categories: list[str]) -> Json:
+def _lines(job: LabelingJob, tasks: Sequence[Task], categories: Categories) -> bytes:
+    """The tasks' rows of the output manifest. Written at once: as text they are many times smaller than as objects."""
+    return "".join(json.dumps(_row(job, task, categories)) + "\n" for task in tasks).encode()
+
+
+def _row(job: LabelingJob, task: Task, categories: Categories) -> Json:
     """The object's row of the output manifest."""
     name = kind(job.request["HumanTaskConfig"])
     # No one has looked at it; who uses the manifest must be able to tell.
@@ -109,10 +127,9 @@ def _row(job: LabelingJob, task: Task, categories: list[str]) -> Json:
     return row | {job.attribute: value, f"{job.attribute}-metadata": described | metadata}
 
 
-async def _write(job: LabelingJob, rows: list[Json], objects: Objects) -> None:
-    content = "".join(json.dumps(row) + "\n" for row in rows).encode()
+async def _write(job: LabelingJob, lines: list[bytes], objects: Objects) -> None:
     try:
-        await objects.put(job.target.bucket, job.target.key, content)
+        await objects.put(job.target.bucket, job.target.key, b"".join(lines))
     except S3Error as error:
         raise JobFailed(f"ClientError: {error.text} ({job.target.uri})") from error
     job.output = job.target.uri

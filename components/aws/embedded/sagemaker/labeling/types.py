@@ -8,7 +8,8 @@ output data". A label of a kind that is not among the classifications is written
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 Json = dict[str, Any]
@@ -34,8 +35,34 @@ _ONE = ("ImageMultiClass", "TextMultiClass")
 _SEVERAL = ("ImageMultiClassMultiLabel", "TextMultiClassMultiLabel")
 
 
+_SHOWN = 100
+"""Characters of a wrong answer that are shown."""
+
+
 class LabelError(ValueError):
     """An answer that is no label of its kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Categories:
+    """The label categories of a job, in order."""
+
+    names: Sequence[str] = ()
+    numbers: Mapping[str, int] = field(default_factory=dict)
+    """Each name's place: a job may have many names, and asks for one for each of its objects."""
+
+    @classmethod
+    def of(cls, names: Sequence[str]) -> Categories:
+        """The categories of these names, which are different."""
+        return cls(names, {name: number for number, name in enumerate(names)})
+
+    def number(self, answer: Any) -> int:
+        """A category by its name or, as in output manifests, by its number. Raises `LabelError`."""
+        if isinstance(answer, str) and (number := self.numbers.get(answer)) is not None:
+            return number
+        if isinstance(answer, int) and not isinstance(answer, bool) and 0 <= answer < len(self.names):
+            return answer
+        raise LabelError(f"{_shown(answer)} is not among the label categories")
 
 
 def kind(human: Json) -> str:
@@ -66,26 +93,27 @@ def least_categories(name: str) -> int:
     return 1 if name in _TYPES else 0
 
 
-def label(name: str, answer: Any, categories: Sequence[str], confidence: float) -> tuple[Any, Json]:
+def most_objects(name: str) -> int:
+    """How many objects a manifest may have (developer guide, "Input data quotas")."""
+    return 20_000 if name.endswith("SemanticSegmentation") else 100_000
+
+
+def label(name: str, answer: Any, categories: Categories, confidence: float) -> tuple[Any, Json]:
     """The label's value and what the metadata say of it. Raises `LabelError`."""
     if name in _ONE:
-        number = _index(answer, categories)
-        return number, {"class-name": categories[number], "confidence": confidence}
+        number = categories.number(answer)
+        return number, {"class-name": categories.names[number], "confidence": confidence}
     if name in _SEVERAL:
         if not isinstance(answer, list):
-            raise LabelError(f"{answer!a} is no list of labels")
-        numbers = sorted({_index(each, categories) for each in answer})
+            raise LabelError(f"{_shown(answer)} is no list of labels")
+        numbers = sorted({categories.number(each) for each in answer})
         return numbers, {
-            "class-map": {str(number): categories[number] for number in numbers},
+            "class-map": {str(number): categories.names[number] for number in numbers},
             "confidence-map": {str(number): confidence for number in numbers},
         }
     return answer, {"confidence": confidence}
 
 
-def _index(answer: Any, categories: Sequence[str]) -> int:
-    """A category by its name or, as in output manifests, by its number."""
-    if isinstance(answer, str) and answer in categories:
-        return categories.index(answer)
-    if isinstance(answer, int) and not isinstance(answer, bool) and 0 <= answer < len(categories):
-        return answer
-    raise LabelError(f"{answer!a} is not among the label categories")
+def _shown(answer: Any) -> str:
+    text = ascii(answer)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

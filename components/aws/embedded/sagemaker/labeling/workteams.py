@@ -1,7 +1,7 @@
 """SageMaker's API for workteams: create, describe, list, update, delete.
 
 A workteam is a name here: there are no workers behind it, and nobody is asked whether its user pool exists. Labeling
-jobs take their answers from a file (see `labeling_answers`). The team `kfp-runner-samples` is there from the beginning,
+jobs take their answers from a file (see `answers`). The team `kfp-runner-samples` is there from the beginning,
 in every region.
 """
 

@@ -40,7 +40,7 @@ class Processing:
         refuse_unknown(request)
         self.books.refuse_namesake(region, request["ProcessingJobName"])
         app = request["AppSpecification"]
-        command = self._images.command(app["ImageUri"], request["RoleArn"])
+        command = self._images.command(app["ImageUri"], request["RoleArn"], None)
         words = arguments(
             command, app["ImageUri"], app.get("ContainerEntrypoint"), app.get("ContainerArguments")
         )

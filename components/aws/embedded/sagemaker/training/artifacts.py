@@ -8,6 +8,7 @@ import os
 import stat
 import tarfile
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from components.aws.embedded.machine.paths import files, inside, opened, read, tree, write
@@ -17,6 +18,8 @@ from components.aws.embedded.sagemaker.container import Host
 from components.aws.embedded.sagemaker.training.record import TrainingJob
 
 _log = logging.getLogger(__name__)
+_COPIES_GB = 30
+"""What links may add to a model: a thousand of them may lead to one file."""
 Stamp = tuple[int, int]
 """A file's time of change in nanoseconds and its size: what tells whether it has to be uploaded again."""
 
@@ -30,9 +33,9 @@ async def upload_model(job: TrainingJob, host: Host, objects: Objects) -> str:
     target = _target(job)
     if job.request["OutputDataConfig"].get("CompressionType") == "NONE":
         folder = target.under("model")
-        for path in await asyncio.to_thread(files, host.job, host.model):
+        for name, path in await asyncio.to_thread(_files, host.job, host.model):
             content = await asyncio.to_thread(read, host.job, path)
-            await _put(objects, folder.under(path.relative_to(host.model).as_posix()), content)
+            await _put(objects, folder.under(name), content)
         return f"{folder.uri}/"
     place = target.under("model.tar.gz")
     await _put(objects, place, await asyncio.to_thread(_pack, host.job, host.model))
@@ -112,36 +115,75 @@ async def _put(objects: Objects, place: Location, content: bytes) -> None:
 
 
 def _pack(job: Path, folder: Path) -> bytes:
-    """A folder as tar.gz: folders, files, and links that stay inside. Nothing else, so nobody's other files."""
+    """A folder as tar.gz: folders and files, links by what they lead to. Nobody's other files."""
     with tempfile.TemporaryFile() as file:
-        with tarfile.open(fileobj=file, mode="w:gz") as archive:
-            for path in tree(job, folder):
-                _add(archive, job, folder, path)
+        # Dereference: hard links, too, are files of their own. What serves a model unpacks no links.
+        with tarfile.open(fileobj=file, mode="w:gz", dereference=True) as archive:
+            for name, path in _entries(job, folder):
+                if path.is_dir():
+                    archive.add(path, name, recursive=False)
+                    continue
+                with opened(job, path) as descriptor, os.fdopen(descriptor, "rb", closefd=False) as content:
+                    archive.addfile(archive.gettarinfo(arcname=name, fileobj=content), content)
         file.seek(0)
         return file.read()
 
 
-def _add(archive: tarfile.TarFile, job: Path, folder: Path, path: Path) -> None:
-    """Put one path into the archive, or say why not."""
-    name = path.relative_to(folder).as_posix()
-    kind = path.lstat().st_mode
-    if stat.S_ISREG(kind):
-        with opened(job, path) as descriptor, os.fdopen(descriptor, "rb", closefd=False) as content:
-            archive.addfile(archive.gettarinfo(arcname=name, fileobj=content), content)
-    elif stat.S_ISDIR(kind) or (stat.S_ISLNK(kind) and _stays(folder, path)):
-        archive.add(path, name, recursive=False)
+def _entries(job: Path, folder: Path) -> list[tuple[str, Path]]:
+    """The folders and files of a folder, each name with the path of what is to be read: no path is a link.
+
+    A link within the folder (Hugging Face's caches are made of them) stands for the file that it leads to, or for the
+    folder with its own files. Others are left out with a warning.
+    """
+    found: list[tuple[str, Path]] = []
+    copies = Space({"VolumeSizeInGB": _COPIES_GB, "InstanceCount": 1}, job)
+    for path in tree(job, folder):
+        name = path.relative_to(folder).as_posix()
+        if not path.is_symlink():
+            found += _taken(name, path)
+            continue
+        target = _target_of(folder, path)
+        if target is None:
+            _say_left_out(path)
+            continue
+        rows = list(_taken(name, target))
+        if target.is_dir():
+            rows += _below(job, folder, name, target)
+        copies.take(sum(each.lstat().st_size for _, each in rows))
+        found += rows
+    return found
+
+
+def _below(job: Path, folder: Path, name: str, target: Path) -> Iterator[tuple[str, Path]]:
+    """What a folder that a link leads to holds. Links to further folders are left out: so none leads in a circle."""
+    for path in tree(job, target):
+        real = _target_of(folder, path) if path.is_symlink() else path
+        if real is not None and (real == path or real.is_file()):
+            yield from _taken(f"{name}/{path.relative_to(target).as_posix()}", real)
+
+
+def _files(job: Path, folder: Path) -> list[tuple[str, Path]]:
+    return [(name, path) for name, path in _entries(job, folder) if path.is_file()]
+
+
+def _taken(name: str, path: Path) -> Iterator[tuple[str, Path]]:
+    if stat.S_ISREG(mode := path.lstat().st_mode) or stat.S_ISDIR(mode):
+        yield name, path
     else:
-        _log.warning("%s is not put into the archive: it leads out of its folder or is no file", path)
+        _say_left_out(path)
 
 
-def _stays(folder: Path, link: Path) -> bool:
-    """Whether a link leads to something inside the folder, also once this lies elsewhere."""
+def _say_left_out(path: Path) -> None:
+    _log.warning("%s is not taken: it leads out of its folder or is no file", path)
+
+
+def _target_of(folder: Path, link: Path) -> Path | None:
+    """What a link leads to, by a path without links; None if that is not inside the folder."""
     try:
-        return not link.readlink().is_absolute() and link.resolve(strict=True).is_relative_to(
-            folder.resolve()
-        )
+        base, target = folder.resolve(), link.resolve(strict=True)
     except (OSError, RuntimeError):  # leads nowhere, or in a circle
-        return False
+        return None
+    return folder / target.relative_to(base) if target.is_relative_to(base) else None
 
 
 def _stamp(path: Path) -> Stamp:

@@ -12,23 +12,23 @@ from components.aws.embedded.errors import ApiError, invalid, not_implemented
 from components.aws.embedded.sagemaker.books import Books
 from components.aws.embedded.sagemaker.checks import check_source, check_texts, s3_location, unsafe_variables
 from components.aws.embedded.sagemaker.hosting.models import Models
+from components.aws.embedded.sagemaker.hosting.seats import Seats
 from components.aws.embedded.sagemaker.images import Images
 from components.aws.embedded.sagemaker.site import Site
 from components.aws.embedded.sagemaker.tags import of_request
 from components.aws.embedded.sagemaker.transform.data import kind_of
-from components.aws.embedded.sagemaker.transform.execution import execute, shaping
+from components.aws.embedded.sagemaker.transform.execution import MOST_MEGABYTES, execute, shaping
 from components.aws.embedded.sagemaker.transform.record import TransformJob
 
 Json = dict[str, Any]
-MOST_MEGABYTES = 100
-"""MaxConcurrentTransforms times MaxPayloadInMB must not be more (CreateTransformJob's reference)."""
 
 
 class Transforms:
     """Transform jobs: their books, and the operations on them."""
 
-    def __init__(self, site: Site, images: Images, models: Models) -> None:
+    def __init__(self, site: Site, images: Images, models: Models, seats: Seats) -> None:
         self._site = site
+        self._seats = seats
         self._images = images
         self._models = models
         self.books: Books[TransformJob] = Books(_taken)
@@ -51,9 +51,21 @@ class Transforms:
         uri = request["TransformInput"]["DataSource"]["S3DataSource"]["S3Uri"]
         await check_source(uri, model.role, region, self._site.objects)
         # Looked at again here: a namesake may have come while S3 was asked.
-        self.books.add(job)
-        self._site.begin(execute(job, self._site, self._images))
+        self.books.refuse_namesake(region, job.name)
+        (job.processes,) = self._seats.take([request["TransformResources"]["InstanceCount"]])
+        try:
+            self.books.add(job)
+        except ApiError:
+            self._seats.give_back(job.processes)
+            raise
+        self._site.begin(self._execute(job))
         return {"TransformJobArn": job.arn}
+
+    async def _execute(self, job: TransformJob) -> None:
+        try:
+            await execute(job, self._site, self._images)
+        finally:
+            self._seats.give_back(job.processes)
 
     async def _describe(self, body: Json, region: str) -> Json:
         return self._find(body, region, "Could not find requested job with name").description()

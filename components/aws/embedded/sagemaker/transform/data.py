@@ -8,18 +8,19 @@ Results with Input Records"). Without them, content passes through as it is.
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
-from components.aws.embedded.machine.space import Space
 from components.aws.embedded.sagemaker.transform.paths import JsonPath, SelectionError
 
 Json = dict[str, Any]
-_CHUNK = 1024**2
+LONGEST = 100 * 1024**2
+"""Bytes of a request that records are gathered for, and of what has to be understood at once. AWS: 100 MB, and more only
+for what is sent on as it is (MaxPayloadInMB 0)."""
+_LONGEST_WHOLE = 2 * 1024**3
 _KINDS = {
     "text/csv": "csv",
     "application/json": "json",
@@ -37,23 +38,13 @@ def kind_of(content_type: str) -> str:
     return _KINDS.get(content_type.partition(";")[0].strip().lower(), "")
 
 
-def unzipped(content: bytes, space: Space) -> bytes:
-    """Unpack a gzip. Raises OSError, EOFError or zlib.error."""
-    parts = []
-    with gzip.GzipFile(fileobj=io.BytesIO(content)) as stream:
-        while piece := stream.read(_CHUNK):
-            space.take(len(piece))
-            parts.append(piece)
-    return b"".join(parts)
-
-
 @dataclass(frozen=True, slots=True)
 class Batch:
     """What is sent at a time."""
 
     payload: bytes
     sources: tuple[Any, ...]
-    """The records as they were before the filter; empty where nothing has to be joined."""
+    """The records as they were before the filter; empty where nothing is joined."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,25 +90,40 @@ class Shaping:
         """Whether records stand line by line."""
         return self.by_line or self.kind in ("csv", "jsonlines")
 
-    def batches(self, content: bytes) -> Iterator[Batch]:
-        """Cut an object into requests. Raises `DataError`."""
+    def batches(self, stream: IO[bytes]) -> Iterator[Batch]:
+        """Cut an object into requests, no further than asked for: one at a time is in memory. Raises `DataError`.
+
+        What the stream raises goes through. Reading takes its time: to be asked for the next off the event loop.
+        """
         if not self.by_line:
-            if content:
-                yield self._sized(self._batch([content]))
+            if content := stream.read(self._longest + 1):
+                yield self._sized(self._batch(self._bounded(content)))
             return
-        lines = [line.removesuffix(b"\r") for line in content.split(b"\n")]
-        records = [self._batch([line]) for line in lines if line]
-        gathered: list[Batch] = []
-        size = 0
-        for record in records:
-            self._sized(record)
-            if gathered and (not self.multi or (self.limit and size + len(record.payload) > self.limit)):
-                yield _together(gathered)
-                gathered, size = [], 0
-            gathered.append(record)
-            size += len(record.payload) + 1
-        if gathered:
-            yield _together(gathered)
+        payload, sources = bytearray(), list[Any]()
+        most = self.limit or LONGEST
+        while line := self._bounded(stream.readline(self._longest + 1)):
+            if not (line := line.removesuffix(b"\n").removesuffix(b"\r")):
+                continue
+            record = self._sized(self._batch(line))
+            if payload and (not self.multi or len(payload) + 1 + len(record.payload) > most):
+                yield Batch(bytes(payload), tuple(sources))
+                payload, sources = bytearray(), []
+            payload += (b"\n" if payload else b"") + record.payload
+            sources += record.sources
+        if payload:
+            yield Batch(bytes(payload), tuple(sources))
+
+    @property
+    def _longest(self) -> int:
+        """Bytes of a record, or of an object that is not split, before the filter."""
+        return LONGEST if self._reads or self.by_line else _LONGEST_WHOLE
+
+    def _bounded(self, content: bytes) -> bytes:
+        if len(content) > self._longest:
+            raise DataError(
+                f"ClientError: a record is longer than {self._longest // 1024**2} MB (embedded cloud)"
+            )
+        return content
 
     def _sized(self, batch: Batch) -> Batch:
         if self.limit and len(batch.payload) > self.limit:
@@ -127,12 +133,12 @@ class Shaping:
             )
         return batch
 
-    def _batch(self, parts: list[bytes]) -> Batch:
-        content = b"\n".join(parts)
+    def _batch(self, content: bytes) -> Batch:
         if not self._reads:
             return Batch(content, ())
         sources = self._parsed(content, "the input", single=not self._rows)
-        return Batch(self._dumped([self._selected(self.taken, source) for source in sources]), tuple(sources))
+        payload = self._dumped([self._selected(self.taken, source) for source in sources])
+        return Batch(payload, tuple(sources) if self.join else ())
 
     def output(self, batch: Batch, answer: bytes) -> bytes:
         """What of an answer is stored. Raises `DataError`."""
@@ -158,7 +164,8 @@ class Shaping:
                 return [row for row in csv.reader(io.StringIO(text), strict=True) if row]
             if single:
                 return [json.loads(text)]
-            return [json.loads(line) for line in text.splitlines() if line.strip()]
+            # Not splitlines(): other line ends may stand within a text.
+            return [json.loads(line) for line in text.split("\n") if line.strip()]
         except (ValueError, csv.Error, RecursionError) as error:
             # Source of the sentence: amazon-sagemaker-examples issue 821.
             raise DataError(f"Failed to parse {what} as {name}: {error}") from error
@@ -184,11 +191,6 @@ class Shaping:
         for row in rows:
             writer.writerow(row if isinstance(row, list) else [row])
         return text.getvalue().removesuffix("\n").encode()
-
-
-def _together(batches: list[Batch]) -> Batch:
-    payload = b"\n".join(batch.payload for batch in batches)
-    return Batch(payload, tuple(source for batch in batches for source in batch.sources))
 
 
 def _ended(content: bytes) -> bytes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +35,8 @@ from components.aws.embedded.sagemaker.transform.runner import INVOCATION_SECOND
 
 Json = dict[str, Any]
 LOG_GROUP = "/aws/sagemaker/TransformJobs"
-MOST_PROCESSES = 4
-"""Containers of a job, whatever its InstanceCount."""
+MOST_MEGABYTES = 100
+"""MaxConcurrentTransforms times MaxPayloadInMB must not be more (CreateTransformJob's reference)."""
 DEFAULT_PAYLOAD_MB = 6
 _VOLUME_GB = 30
 _STRATEGIES = {"MultiRecord": "MULTI_RECORD", "SingleRecord": "SINGLE_RECORD"}
@@ -65,19 +65,36 @@ async def _live(job: TransformJob, site: Site, images: Images, folder: Path) -> 
         return
     work = working.result()
     await _store(job, site, work)
+    # Nothing is awaited from here on: a stop was either seen, or comes too late to be accepted.
+    if job.stop.is_set():
+        job.end("Stopped")
+        return
     if work.failures:
         raise JobFailed(f"{work.failures[0]}: See job logs for more information")
     job.end("Completed")
 
 
 async def _store(job: TransformJob, site: Site, work: Work) -> None:
+    """Bring the output to S3. A stop meanwhile takes back what is there already. Raises `JobFailed`."""
     target = Location.parse(job.request["TransformOutput"]["S3OutputPath"])
+    stored: list[Location] = []
     try:
-        for relative, content in work.outputs.items():
+        for relative, path in work.outputs.items():
+            if job.stop.is_set():
+                break
             place = target.under(f"{relative}.out")
+            content = await asyncio.to_thread(path.read_bytes)
             await site.objects.put(place.bucket, place.key, content)
+            stored.append(place)
     except S3Error as error:
-        raise JobFailed(f"ClientError: The output can't be stored: {error.text} ({target.uri})") from error
+        if not job.stop.is_set():
+            raise JobFailed(
+                f"ClientError: The output can't be stored: {error.text} ({target.uri})"
+            ) from error
+    if job.stop.is_set():
+        for place in stored:
+            with suppress(S3Error):  # gone already, with its bucket
+                await site.objects.delete(place.bucket, place.key)
 
 
 async def _transform(job: TransformJob, site: Site, images: Images, folder: Path) -> Work:
@@ -86,7 +103,7 @@ async def _transform(job: TransformJob, site: Site, images: Images, folder: Path
     instance = instance_id()
     store = site.store(job.region)
     data_log = DataLog(Log(store, LOG_GROUP, f"{job.name}/{instance}/data-log"))
-    names = [instance, *(instance_id() for _ in range(min(asked, MOST_PROCESSES) - 1))]
+    names = [instance, *(instance_id() for _ in range(job.processes - 1))]
     async with AsyncExitStack() as stack:
         servers = []
         for name in names:
@@ -99,7 +116,10 @@ async def _transform(job: TransformJob, site: Site, images: Images, folder: Path
             f"MaxConcurrentTransforms={parameters['MaxConcurrentTransforms']},"
             f" MaxPayloadInMB={parameters['MaxPayloadInMB']}, BatchStrategy={_STRATEGIES[parameters['BatchStrategy']]}"
         )
-        runner = Runner(job, site, shaping(job, parameters), parameters["MaxConcurrentTransforms"], data_log)
+        output = folder / "output"
+        await asyncio.to_thread(output.mkdir)
+        shape = shaping(job, parameters)
+        runner = Runner(job, site, output, shape, parameters["MaxConcurrentTransforms"], data_log)
         return await runner.run(servers)
 
 
@@ -161,7 +181,10 @@ async def _parameters(job: TransformJob, server: Server) -> Json:
         del given["MaxConcurrentTransforms"]  # 0: as the container says
     if len(given) < len(defaults):
         defaults |= await _told(server)
-    return defaults | given
+    found = defaults | given
+    # AWS's rule for requests that give both; here it bounds what a container says, too: all of it is in memory at a time.
+    most = MOST_MEGABYTES // max(1, found["MaxPayloadInMB"])
+    return found | {"MaxConcurrentTransforms": max(1, min(found["MaxConcurrentTransforms"], most))}
 
 
 async def _told(server: Server) -> Json:

@@ -43,6 +43,8 @@ class TransformJob:
     started: float | None = None
     finished: float | None = None
     failure: str = ""
+    processes: int = 1
+    """Containers, however many instances were asked for."""
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the job is asked to stop."""
 

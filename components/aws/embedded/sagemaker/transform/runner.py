@@ -1,27 +1,38 @@
-"""A transform job's objects on their way through its containers, and the log that says what became of each."""
+"""A transform job's objects on their way through its containers, and the log that says what became of each.
+
+Objects may be as large as S3 has them, and cut into millions of requests: only those under way are in memory, and output
+lies on disk until all is done.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import gzip
+import io
 import zlib
+from collections import deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, cast
 
 from components.aws.embedded.clock import now
 from components.aws.embedded.machine.logged import Log
-from components.aws.embedded.machine.space import Space
+from components.aws.embedded.machine.space import Space, counted
 from components.aws.embedded.s3.objects import Location, S3Error
 from components.aws.embedded.sagemaker.channels import DownloadError, Source, members
 from components.aws.embedded.sagemaker.hosting.serving import NoAnswerError, Reply, Server
 from components.aws.embedded.sagemaker.site import JobFailed, Site
-from components.aws.embedded.sagemaker.transform.data import Batch, DataError, Shaping, unzipped
+from components.aws.embedded.sagemaker.transform.data import Batch, DataError, Shaping
 from components.aws.embedded.sagemaker.transform.record import TransformJob
 
 INVOCATION_SECONDS = 600
 """ModelClientConfig's default, like the next."""
 MOST_RETRIES = 3
-_OBJECT_GB = 2
-"""The most that a gzipped object may hold: it is worked on in memory."""
+_VOLUME_GB = 30
+"""What the output of a job may take, and what one object may hold once unzipped."""
+_LONGEST_REFUSAL = 8192
+"""Bytes of a container's refusal that the data log repeats."""
 
 
 class FailedObjectError(Exception):
@@ -37,7 +48,8 @@ class FailedObjectError(Exception):
 class Work:
     """What became of the objects, by their paths below the input prefix."""
 
-    outputs: dict[str, bytes] = field(default_factory=dict)
+    outputs: dict[str, Path] = field(default_factory=dict)
+    """Files of the job's folder."""
     failures: list[str] = field(default_factory=list)
     """Kinds, the first first."""
 
@@ -58,9 +70,12 @@ class Runner:
     """Takes every object through a container."""
 
     def __init__(
-        self, job: TransformJob, site: Site, shape: Shaping, concurrent: int, data_log: DataLog
+        self, job: TransformJob, site: Site, folder: Path, shape: Shaping, concurrent: int, data_log: DataLog
     ) -> None:
+        """`folder` is for output; it is there already."""
         self._site = site
+        self._folder = folder
+        self._space = _space(folder)
         self._shape = shape
         self._concurrent = concurrent
         self._data_log = data_log
@@ -85,52 +100,62 @@ class Runner:
         work = Work()
 
         async def one(number: int, server: Server) -> None:
-            for place, relative in found[number :: len(servers)]:
-                await self._object(place, relative, server, work)
+            for index in range(number, len(found), len(servers)):
+                await self._object(*found[index], self._folder / f"{index}.out", server, work)
 
         async with asyncio.TaskGroup() as group:
             for number, server in enumerate(servers):
                 group.create_task(one(number, server))
         return work
 
-    async def _object(self, place: Location, relative: str, server: Server, work: Work) -> None:
+    async def _object(self, place: Location, relative: str, target: Path, server: Server, work: Work) -> None:
         try:
-            work.outputs[relative] = await self._output(place, server)
+            await self._output(place, target, server)
+            work.outputs[relative] = target
         except FailedObjectError as failure:
+            await asyncio.to_thread(target.unlink, missing_ok=True)
             work.failures.append(failure.kind)
             for line in failure.lines:
                 self._data_log.say(f"{place.bucket}/{place.key}: {line}")
 
-    async def _output(self, place: Location, server: Server) -> bytes:
-        """One object's output. Raises `FailedObjectError`."""
-        gate = asyncio.Semaphore(self._concurrent)
-
-        async def one(batch: Batch) -> bytes:
-            async with gate:
-                reply = await self._ask(server, batch)
-                return await asyncio.to_thread(self._shape.output, batch, reply.body)
-
-        tasks: list[asyncio.Task[bytes]] = []
+    async def _output(self, place: Location, target: Path, server: Server) -> None:
+        """Write one object's output, in the order of its records. Raises `FailedObjectError`."""
+        space = _space(self._folder)
+        under_way: deque[asyncio.Task[bytes]] = deque()
         try:
-            content = await self._content(place)
-            batches = await asyncio.to_thread(lambda: list(self._shape.batches(content)))
-            tasks += [asyncio.create_task(one(batch)) for batch in batches]
-            return b"".join([await task for task in tasks])
+            batches = self._shape.batches(counted(await self._content(place), space))
+            with target.open("wb") as file:
+                while True:
+                    # No more of them than may be under way: there may be millions to come.
+                    while len(under_way) < self._concurrent and (
+                        batch := await space.filled(next, batches, None)
+                    ):
+                        under_way.append(asyncio.create_task(self._answered(server, batch)))
+                    if not under_way:
+                        return
+                    await self._space.filled(_keep, file, await under_way[0], self._space)
+                    under_way.popleft()
         except DataError as error:
             raise FailedObjectError("ClientError", str(error)) from error
+        except (OSError, EOFError, zlib.error) as error:
+            text = f"ClientError: the object can't be processed: {error}"
+            raise FailedObjectError("ClientError", text) from error
         finally:
-            for task in tasks:
+            for task in under_way:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*under_way, return_exceptions=True)
 
-    async def _content(self, place: Location) -> bytes:
+    async def _answered(self, server: Server, batch: Batch) -> bytes:
+        reply = await self._ask(server, batch)
+        return await asyncio.to_thread(self._shape.output, batch, reply.body)
+
+    async def _content(self, place: Location) -> IO[bytes]:
         try:
-            content = await self._site.objects.get(place.bucket, place.key)
-            if self._source["CompressionType"] == "Gzip":
-                space = Space({"VolumeSizeInGB": _OBJECT_GB, "InstanceCount": 1}, self._site.folder)
-                content = await asyncio.to_thread(unzipped, content, space)
-        except (S3Error, OSError, EOFError, zlib.error) as error:
+            content = io.BytesIO(await self._site.objects.get(place.bucket, place.key))
+        except S3Error as error:
             raise DataError(f"ClientError: the object can't be read: {error}") from error
+        if self._source["CompressionType"] == "Gzip":
+            return cast("IO[bytes]", gzip.GzipFile(fileobj=content))
         return content
 
     async def _ask(self, server: Server, batch: Batch) -> Reply:
@@ -152,9 +177,18 @@ class Runner:
         raise AssertionError("unreachable")
 
 
+def _space(folder: Path) -> Space:
+    return Space({"VolumeSizeInGB": _VOLUME_GB, "InstanceCount": 1}, folder)
+
+
+def _keep(file: IO[bytes], content: bytes, space: Space) -> None:
+    space.take(len(content))
+    file.write(content)
+
+
 def _refused(reply: Reply) -> FailedObjectError:
     """Source of the sentences: amazon-sagemaker-examples issues 1620 and 3948."""
-    said = reply.body.decode(errors="replace").splitlines()
+    said = reply.body[:_LONGEST_REFUSAL].decode(errors="replace").splitlines()
     if 400 <= reply.status < 500:
         return FailedObjectError("ClientError", f"ClientError: {reply.status}", "", "Message:", *said)
     status = f"Bad HTTP status received from algorithm: {reply.status}"

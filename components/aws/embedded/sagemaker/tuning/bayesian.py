@@ -28,6 +28,8 @@ _EXPLORATION = 0.01
 _STARTS = 3
 """From how many places the kernel's parameters are sought."""
 _JITTER = 1e-8
+_MOST_NUMBERS = 10_000_000
+"""Of the gradient by the axes' lengths, points × points × axes, which is held several times over."""
 _one_at_a_time = threading.Lock()
 
 
@@ -112,14 +114,15 @@ def _promises(
 
 
 def _fitted(points: Any, values: Any, source: random.Random) -> Any:
-    """The kernel under which what was seen is most likely, each axis with a length of its own."""
+    """The kernel under which what was seen is most likely, each axis with a length of its own while they are few."""
     # Not by GaussianProcessRegressor itself: it warns of every bound that it meets, which short series always do.
     from scipy.optimize import minimize
     from sklearn.gaussian_process import GaussianProcessRegressor
     from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
-    axes = points.shape[1]
-    kernel = ConstantKernel(1.0, (0.1, 20.0)) * Matern([0.5] * axes, (0.08, 5.0), nu=2.5) + WhiteKernel(
+    count, axes = points.shape
+    lengths = [0.5] * axes if count**2 * axes <= _MOST_NUMBERS else 0.5
+    kernel = ConstantKernel(1.0, (0.1, 20.0)) * Matern(lengths, (0.08, 5.0), nu=2.5) + WhiteKernel(
         1e-4, (1e-6, 0.5)
     )
     process = GaussianProcessRegressor(kernel, alpha=_JITTER, optimizer=None).fit(points, values)

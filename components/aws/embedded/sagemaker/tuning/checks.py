@@ -18,7 +18,9 @@ Json = dict[str, Any]
 MOST_PARAMETERS = 30
 """API reference, ParameterRanges: for all kinds together."""
 MOST_JOBS = 750
-"""AWS's quota of training jobs in a tuning job; the limit where a request gives none."""
+"""AWS's default quota of training jobs in a tuning job; the limit where a request gives none."""
+MOST_PARALLEL = 100
+"""AWS's default quota of training jobs of a tuning job at a time."""
 MOST_RESOURCES = 20_000
 """API reference, HyperbandStrategyConfig."""
 _RESOURCES = ("epochs", "numepochs", "n-epochs", "n_epochs", "num_epochs")  # API reference, as above
@@ -122,7 +124,10 @@ def space(request: Json) -> Space:
 def most_jobs(config: Json, searched: Space) -> int:
     """How many training jobs there will be at most. Raises `ApiError`."""
     given = config["ResourceLimits"].get("MaxNumberOfTrainingJobs")
+    _within("training jobs at a time", config["ResourceLimits"]["MaxParallelTrainingJobs"], MOST_PARALLEL)
+    _within("training jobs", given or 0, MOST_JOBS)
     if config["Strategy"] == "Grid":
+        _within("combinations", searched.size, MOST_JOBS)
         # Developer guide, "Grid search": the number is calculated; if it is given, it has to match.
         if given not in (None, searched.size):
             raise invalid(
@@ -144,6 +149,13 @@ def most_jobs(config: Json, searched: Space) -> int:
             f" MaxNumberOfJobs, [{given}]. Provide additional ranges."
         )
     return int(given)
+
+
+def _within(what: str, asked: float, most: int) -> None:
+    """Raise `ApiError` for more than the quota allows; AWS's own sentence is not known from a public place."""
+    if asked > most:
+        text = f"A tuning job can have at most {most} {what}, these are {asked:.0f}."
+        raise ApiError("ResourceLimitExceeded", text)
 
 
 def check_algorithm(request: Json, searched: Space, sample: TrainingJob) -> None:

@@ -15,6 +15,7 @@ import logging
 import math
 import secrets
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +31,8 @@ from components.aws.embedded.sagemaker.tuning.strategies import Grid, Random, St
 
 _log = logging.getLogger(__name__)
 Json = dict[str, Any]
+# One thread for all: the optimiser works for one at a time anyway, and must not keep other work waiting for a thread.
+_thinking = ThreadPoolExecutor(1, "embedded-tuning")
 ATTEMPTS = 5
 """After so many ended training jobs without a success AWS gives up, as its FailureReason says."""
 _NO_SUCCESS = (
@@ -125,7 +128,9 @@ async def _launch(run: _Run) -> Trial | None:
         if run.closed() or len(job.trials) >= job.most:
             return None
         try:
-            values = await asyncio.to_thread(run.strategy.suggest, job.seen())
+            values = await asyncio.get_running_loop().run_in_executor(
+                _thinking, run.strategy.suggest, job.seen()
+            )
         except Exception as error:  # noqa: BLE001  the optimiser is a library
             _log.exception("%s: no next combination of hyperparameters", job.arn)
             _fail(run, f"InternalServerError: The optimiser failed: {type(error).__name__}: {error}")

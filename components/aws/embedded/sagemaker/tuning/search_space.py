@@ -145,12 +145,14 @@ class Space:
 
     def fresh(self, source: random.Random, known: Collection[Values]) -> dict[str, str]:
         """A random point that is none of `known`, if there is one left: a combination is not worth a second job."""
+        tried = {frozenset(values.items()) for values in known}
         for _ in range(_DRAWS):
             point = self.sample(source)
-            if point not in known:
+            if frozenset(point.items()) not in tried:
                 return point
-        if self.size <= _ENUMERABLE and (left := [point for point in self.grid() if point not in known]):
-            return source.choice(left)
+        if self.size <= _ENUMERABLE:
+            left = [point for point in self.grid() if frozenset(point.items()) not in tried]
+            point = source.choice(left) if left else point
         return point
 
     def grid(self) -> Iterator[dict[str, str]]:
