@@ -14,7 +14,8 @@ from components.aws.inputs import AwsInputs, Where
 from components.aws.sagemaker._api import Kind
 from components.aws.sagemaker._reading import Reading
 from runner.identity import Identity
-from runner.job import Job
+from runner.inputs import Outputs
+from runner.job import Component, Job
 
 if TYPE_CHECKING:
     from components.aws.sagemaker._job import SageMakerJob
@@ -32,10 +33,10 @@ def _plain() -> type[SageMakerJob]:
 
 @dataclass(frozen=True, slots=True)
 class Wiring:
-    """The three functions of a `Component` that lead to the service, for a kind of job that one operation makes."""
+    """What makes a `Component` lead to the service, for a kind of job that one operation makes."""
 
-    component: str
-    """The component's id."""
+    id: str
+    """The component's."""
     kind: Kind
     request: Request
     arguments: Mapping[str, str]
@@ -43,6 +44,32 @@ class Wiring:
     reading: Reading
     job: Callable[[], type[SageMakerJob]] = _plain
     """Imports the class of its jobs."""
+
+    def component(
+        self,
+        *,
+        name: str,
+        summary: str,
+        inputs: type[AwsInputs],
+        outputs: type[Outputs],
+        deviations: tuple[str, ...],
+        example: str,
+    ) -> Component:
+        """Return the whole component; see `Component` for what is given."""
+        return Component(
+            name=name,
+            summary=summary,
+            inputs=inputs,
+            outputs=outputs,
+            request=self.request,
+            check=self.check,
+            connect=self.connect,
+            attach=self.attach,
+            where=Where,
+            provider="aws",
+            deviations=deviations,
+            example=example,
+        )
 
     async def check(self, inputs: AwsInputs, identity: Identity) -> None:
         """Check the request against botocore's model of SageMaker. Raises `InputError`."""
@@ -71,7 +98,7 @@ class Wiring:
         job = self.job()
         async with Aws(where) as aws:
             await aws.ready("sagemaker")
-            yield job(self.kind, aws, self.component, self.reading, name, None)
+            yield job(self.kind, aws, self.id, self.reading, name, None)
 
 
 async def checked(aws: Aws, request: Mapping[str, Any], arguments: Mapping[str, str]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from components.aws.inputs import AwsInputs, Where
+from components.aws.inputs import AwsInputs
 from components.aws.sagemaker._api import TRANSFORM
 from components.aws.sagemaker._hints import hint
 from components.aws.sagemaker._reading import Reading
@@ -20,7 +20,6 @@ from runner.errors import InputError
 from runner.events import Phase, Status
 from runner.identity import Identity
 from runner.inputs import JsonObject, Outputs, arg
-from runner.job import Component
 
 if TYPE_CHECKING:
     from components.aws.sagemaker._job import SageMakerJob
@@ -210,17 +209,11 @@ def _job() -> type[SageMakerJob]:
 WIRING = Wiring(
     "aws.sagemaker.batch_transform", TRANSFORM, request, ARGUMENTS, Reading(status, outputs), job=_job
 )
-component = Component(
+component = WIRING.component(
     name="SageMaker - Batch Transformation",
     summary="Send a dataset to a model with a batch transform: live logs and status, and a stop that stops the job.",
     inputs=TransformInputs,
     outputs=TransformOutputs,
-    request=request,
-    check=WIRING.check,
-    connect=WIRING.connect,
-    attach=WIRING.attach,
-    where=Where,
-    provider="aws",
     deviations=DEVIATIONS,
     example=EXAMPLE,
 )

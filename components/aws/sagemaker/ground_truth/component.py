@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator, model_validator
 
-from components.aws.inputs import AwsInputs, Where
+from components.aws.inputs import AwsInputs
 from components.aws.sagemaker._api import LABELING
 from components.aws.sagemaker._reading import Reading
 from components.aws.sagemaker._request import blank_dropped, identified, key_value_tags
@@ -22,7 +22,6 @@ from components.aws.sagemaker.ground_truth._status import made, status
 from runner.errors import InputError
 from runner.identity import Identity
 from runner.inputs import Flag, Outputs, arg
-from runner.job import Component
 
 if TYPE_CHECKING:
     from components.aws.sagemaker._job import SageMakerJob
@@ -279,17 +278,11 @@ def _job() -> type[SageMakerJob]:
 WIRING = Wiring(
     "aws.sagemaker.ground_truth", LABELING, request, ARGUMENTS, Reading(status, outputs), job=_job
 )
-component = Component(
+component = WIRING.component(
     name="SageMaker - Ground Truth",
     summary="Have a dataset labeled with a Ground Truth job: live progress and status, and a stop that stops the job.",
     inputs=LabelingInputs,
     outputs=LabelingOutputs,
-    request=request,
-    check=WIRING.check,
-    connect=WIRING.connect,
-    attach=WIRING.attach,
-    where=Where,
-    provider="aws",
     deviations=DEVIATIONS,
     example=EXAMPLE,
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from components.aws.inputs import AwsInputs, Where
+from components.aws.inputs import AwsInputs
 from components.aws.sagemaker._api import MODEL
 from components.aws.sagemaker._reading import Reading
 from components.aws.sagemaker._request import blank_dropped, identified, key_value_tags, vpc
@@ -18,7 +18,6 @@ from runner.errors import InputError
 from runner.events import Phase, Status
 from runner.identity import Identity
 from runner.inputs import Flag, JsonArray, JsonObject, Outputs, arg
-from runner.job import Component
 
 if TYPE_CHECKING:
     from components.aws.session import Aws
@@ -157,17 +156,11 @@ async def outputs(_: Aws, description: Mapping[str, Any]) -> ModelOutputs:
 
 
 WIRING = Wiring("aws.sagemaker.model", MODEL, request, ARGUMENTS, Reading(status, outputs))
-component = Component(
+component = WIRING.component(
     name="SageMaker - Create Model",
     summary="Make a SageMaker model of an image and an artifact, of a model package, or of several containers.",
     inputs=ModelInputs,
     outputs=ModelOutputs,
-    request=request,
-    check=WIRING.check,
-    connect=WIRING.connect,
-    attach=WIRING.attach,
-    where=Where,
-    provider="aws",
     deviations=DEVIATIONS,
     example=EXAMPLE,
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from components.aws.inputs import AwsInputs, Where
+from components.aws.inputs import AwsInputs
 from components.aws.sagemaker._api import PROCESSING
 from components.aws.sagemaker._hints import hint
 from components.aws.sagemaker._reading import Reading
@@ -20,7 +20,6 @@ from runner.errors import InputError
 from runner.events import Phase, Status
 from runner.identity import Identity
 from runner.inputs import Flag, JsonArray, JsonObject, Outputs, arg
-from runner.job import Component
 
 if TYPE_CHECKING:
     from components.aws.session import Aws
@@ -225,17 +224,11 @@ async def outputs(_: Aws, description: Mapping[str, Any]) -> ProcessingOutputs:
 
 
 WIRING = Wiring("aws.sagemaker.process", PROCESSING, request, ARGUMENTS, Reading(status, outputs))
-component = Component(
+component = WIRING.component(
     name="SageMaker - Processing Job",
     summary="Process data with a SageMaker processing job: live logs and status, and a stop that stops the job.",
     inputs=ProcessingInputs,
     outputs=ProcessingOutputs,
-    request=request,
-    check=WIRING.check,
-    connect=WIRING.connect,
-    attach=WIRING.attach,
-    where=Where,
-    provider="aws",
     deviations=DEVIATIONS,
     example=EXAMPLE,
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from components.aws.inputs import AwsInputs, Where
+from components.aws.inputs import AwsInputs
 from components.aws.sagemaker import _training
 from components.aws.sagemaker._api import TRAINING
 from components.aws.sagemaker._hints import hint
@@ -20,7 +20,6 @@ from components.aws.sagemaker._wiring import Wiring
 from runner.events import Metric, Phase, Status
 from runner.identity import Identity
 from runner.inputs import Flag, JsonArray, JsonObject, Outputs, arg
-from runner.job import Component
 
 if TYPE_CHECKING:
     from components.aws.session import Aws
@@ -207,17 +206,11 @@ WIRING = Wiring(
     ARGUMENTS,
     Reading(status, outputs, _training.metric_definitions),
 )
-component = Component(
+component = WIRING.component(
     name="SageMaker - Training Job",
     summary="Train a model with a SageMaker training job: live logs, metrics and status, and a stop that stops the job.",
     inputs=TrainingInputs,
     outputs=TrainingOutputs,
-    request=request,
-    check=WIRING.check,
-    connect=WIRING.connect,
-    attach=WIRING.attach,
-    where=Where,
-    provider="aws",
     deviations=DEVIATIONS,
     example=EXAMPLE,
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from components.aws.inputs import AwsInputs, Where
+from components.aws.inputs import AwsInputs
 from components.aws.sagemaker._api import WORKTEAM
 from components.aws.sagemaker._reading import Reading
 from components.aws.sagemaker._request import identified, key_value_tags
@@ -18,7 +18,6 @@ from runner.errors import InputError
 from runner.events import Phase, Status
 from runner.identity import Identity
 from runner.inputs import Outputs, arg
-from runner.job import Component
 
 if TYPE_CHECKING:
     from components.aws.session import Aws
@@ -147,17 +146,11 @@ async def outputs(_: Aws, description: Mapping[str, Any]) -> WorkteamOutputs:
 
 
 WIRING = Wiring("aws.sagemaker.workteam", WORKTEAM, request, ARGUMENTS, Reading(status, outputs))
-component = Component(
+component = WIRING.component(
     name="SageMaker - Private Workforce",
     summary="Make a private work team of Cognito groups, or of your own identity provider's, for labeling jobs.",
     inputs=WorkteamInputs,
     outputs=WorkteamOutputs,
-    request=request,
-    check=WIRING.check,
-    connect=WIRING.connect,
-    attach=WIRING.attach,
-    where=Where,
-    provider="aws",
     deviations=DEVIATIONS,
     example=EXAMPLE,
 )

@@ -16,11 +16,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from components.aws.embedded.clock import now
-from components.aws.embedded.machine.logged import Log, expired, run_logged
+from components.aws.embedded.machine.logged import Log, run_logged
 from components.aws.embedded.machine.paths import UnsafeKeyError
 from components.aws.embedded.machine.space import Space
 from components.aws.embedded.s3.objects import S3Error
 from components.aws.embedded.sagemaker.channels import DownloadError, download
+from components.aws.embedded.sagemaker.cluster import run_all
 from components.aws.embedded.sagemaker.container import Host, environment, hosts, prepare
 from components.aws.embedded.sagemaker.site import JobFailed, Site, conduct
 from components.aws.embedded.sagemaker.training.artifacts import (
@@ -91,32 +92,13 @@ async def _bring(run: _Run) -> None:
 
 async def _train(run: _Run) -> None:
     """Run every instance to its end, saving checkpoints meanwhile."""
-    halt = asyncio.Event()
-
-    async def instance(host: Host) -> None:
-        run.codes[host] = await _instance(run, host, halt)
-        if run.codes[host]:
-            halt.set()  # one failed instance fails the job
-
-    helpers = [
-        asyncio.create_task(_watch(run, halt)),
-        asyncio.create_task(run.checkpoints.keep_saving(CHECKPOINT_SECONDS)),
-    ]
-    try:
-        async with asyncio.TaskGroup() as group:
-            for host in run.cluster:
-                group.create_task(instance(host))
-    finally:
-        for helper in helpers:
-            helper.cancel()
-        await asyncio.wait(helpers)
-
-
-async def _watch(run: _Run, halt: asyncio.Event) -> None:
-    """Halt the instances when the job is to stop or its time is up."""
-    limit = run.job.request["StoppingCondition"]["MaxRuntimeInSeconds"]
-    run.expired = await expired(run.job.stop, limit)
-    halt.set()
+    run.codes, run.expired = await run_all(
+        run.cluster,
+        lambda host, halt: _instance(run, host, halt),
+        run.job.stop,
+        run.job.request["StoppingCondition"]["MaxRuntimeInSeconds"],
+        run.checkpoints.keep_saving(CHECKPOINT_SECONDS),
+    )
 
 
 async def _instance(run: _Run, host: Host, halt: asyncio.Event) -> int:
