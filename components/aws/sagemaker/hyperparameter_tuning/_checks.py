@@ -13,7 +13,7 @@ from components.aws.sagemaker._api import TUNING
 from components.aws.sagemaker.hyperparameter_tuning._search_space import SearchSpace
 
 if TYPE_CHECKING:
-    from components.aws.sagemaker.hyperparameter_tuning.component import TuningInputs
+    from components.aws.sagemaker.hyperparameter_tuning._inputs import TuningInputs
 
 MOST_PARENTS = 5
 """Tuning jobs that a warm start may begin from."""

@@ -23,7 +23,7 @@ from runner.events import Launched, Level, Notice, Phase, Status
 from runner.job import Ended, Feed, StopAnswer
 
 if TYPE_CHECKING:
-    from components.aws.sagemaker.stop.component import StopInputs, StopOutputs
+    from components.aws.sagemaker.stop._inputs import StopInputs, StopOutputs
 
 AT_ONCE = 10
 """Stop requests under way at the same time: as many as there are connections."""
@@ -112,7 +112,7 @@ class StopOrder:
 
     async def outputs(self) -> StopOutputs:
         """Return what was stopped."""
-        from components.aws.sagemaker.stop.component import StopOutputs
+        from components.aws.sagemaker.stop._inputs import StopOutputs
 
         return StopOutputs(stopped=[found.name for found in self._stopped()])
 
