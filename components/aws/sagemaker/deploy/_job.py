@@ -16,7 +16,7 @@ from components.aws.cloudwatch import FollowTiming, LogFeed
 from components.aws.errors import Denied, Unsupported
 from components.aws.readers import BestReader
 from components.aws.sagemaker._api import ENDPOINT, ENDPOINT_CONFIG
-from components.aws.sagemaker._job import CLOCK_DRIFT, VISIBLE_SECONDS, _service_time
+from components.aws.sagemaker._job import CLOCK_DRIFT, VISIBLE_SECONDS, service_time
 from components.aws.sagemaker.deploy import _status as reading
 from components.aws.sagemaker.deploy._create import Creation
 from components.aws.sagemaker.deploy._parts import Body, NotSent, Part
@@ -93,7 +93,7 @@ class DeployJob:
         self._launched_at = asyncio.get_running_loop().time()
         answer = self._way.answer
         if answer:
-            self._since = _service_time(answer) - 1.0
+            self._since = service_time(answer) - 1.0
         elif not self._way.adopted:
             self._since = began - CLOCK_DRIFT
         return self._launched(adopted=self._way.adopted)
