@@ -195,8 +195,9 @@ def _components(argv: Sequence[str]) -> int:
     if name:
         print(component_help(name, catalog.load(name)))
     else:
+        width = max(map(len, catalog.ids()))
         for each in catalog.ids():
-            print(f"{each:34} {catalog.load(each).summary}")
+            print(f"{each:{width}}  {catalog.load(each).summary}")
     return 0
 
 

@@ -50,6 +50,11 @@ class FollowTiming:
     """A line so far behind another stream's newest is late, though it is in order within its own."""
 
 
+def usual(*, embedded: bool) -> FollowTiming:
+    """Return how to follow a log. The embedded cloud's lines can be read as soon as they are written."""
+    return FollowTiming(quiet_floor=1.0) if embedded else FollowTiming()
+
+
 class LogFeed:
     """A feed of one job's log lines. Iterating ends when the job has ended and the log is complete."""
 

@@ -40,6 +40,7 @@ SPLIT_IMAGE = "kfp-runner-samples/split:1"
 NAME = "digits"
 """Of the model, and of the endpoint."""
 TRIALS, AT_ONCE = 6, 3
+PLOT = "tuning.html"
 BATCH_ROWS = 60
 """Images that the endpoint is asked about at once."""
 
@@ -48,6 +49,7 @@ def main(output: Path) -> int:
     """Run the demo; its files go to the folder `output`."""
     began = time.monotonic()
     output.mkdir(parents=True, exist_ok=True)
+    (output / PLOT).unlink(missing_ok=True)  # Not to stand for a search that never got so far.
     loop.run(_demo(output.resolve()))
     print(f"\ndone in {time.monotonic() - began:.0f} s")
     return 0
@@ -99,7 +101,7 @@ async def _pipeline(batch: Batch, output: Path) -> None:
         "train",
         **WHERE,
         image=tuned.training_image,
-        hyperparameters=tuned.best_hyperparameters,
+        hyperparameters={**tuned.best_hyperparameters, "epochs": "10"},  # What is worth a trial may be brief.
         channels=[_channel("train")],
         model_artifact_path=f"{WORK}/model",
     )
@@ -164,7 +166,7 @@ def _tuning() -> dict[str, Any]:
         "metric_name": "test:msd",
         "metric_type": "Minimize",
         # More clusters than digits: people write a digit in several ways.
-        "static_parameters": {"k": "40", "feature_dim": "64", "epochs": "3"},
+        "static_parameters": {"k": "40", "feature_dim": "64", "epochs": "1"},
         "integer_parameters": [
             {"Name": "mini_batch_size", "MinValue": "100", "MaxValue": "1000"},
             {"Name": "extra_center_factor", "MinValue": "2", "MaxValue": "6"},
@@ -261,8 +263,9 @@ async def _torn_down() -> AsyncIterator[None]:
             await client.delete_endpoint(EndpointName=NAME)
             await client.delete_endpoint_config(EndpointConfigName=config)
             await client.delete_model(ModelName=NAME)
-            left = (await client.list_endpoints())["Endpoints"]
-        print(f"\nendpoint, its configuration and the model are deleted; endpoints left: {len(left)}")
+            gone = client.get_waiter("endpoint_deleted")
+            await gone.wait(EndpointName=NAME, WaiterConfig={"Delay": 1})
+        print("\nendpoint, its configuration and the model are deleted; nothing is left")
 
 
 def _told(output: Path, tuned: Any) -> None:  # noqa: ANN401  outputs of a component
@@ -272,7 +275,7 @@ def _told(output: Path, tuned: Any) -> None:  # noqa: ANN401  outputs of a compo
     plot = next((page["source"] for page in pages if page["type"] == "web-app"), "")
     print("\nwhat the steps left behind, as the pipeline's UI and your programs would read it:")
     if plot:
-        (output / "tuning.html").write_text(plot)
+        (output / PLOT).write_text(plot)
         print(f"  {'the search, drawn':24} {output / 'tuning.html'}")
     print(
         f"  {'of each step':24} {output}/STEP/{{events.jsonl,mlpipeline-ui-metadata.json,mlpipeline-metrics.json}}"

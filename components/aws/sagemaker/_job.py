@@ -12,7 +12,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from components.aws import console
-from components.aws.cloudwatch import LogFeed
+from components.aws.cloudwatch import LogFeed, usual
 from components.aws.errors import AlreadyExists, Denied, Unsupported
 from components.aws.readers import BestReader
 from components.aws.sagemaker._api import Kind
@@ -251,7 +251,12 @@ class SageMakerJob:
         """Follow the log; a notice that this failed calls it by this name."""
         prefix = self.log_prefix
         reader = BestReader(self._aws, self.kind.log_group, prefix)
-        feed = LogFeed(reader, lambda stream: instance(stream.removeprefix(prefix)), lambda: self._created)
+        feed = LogFeed(
+            reader,
+            lambda stream: instance(stream.removeprefix(prefix)),
+            lambda: self._created,
+            usual(embedded=self._aws.embedded),
+        )
         known: Sequence[Mapping[str, str]] = ()
         extractor = Extractor(known)
         async for item in feed(ended):

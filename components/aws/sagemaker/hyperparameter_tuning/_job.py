@@ -10,7 +10,7 @@ import asyncio
 import shlex
 from collections.abc import AsyncIterator, Mapping, Sequence
 
-from components.aws.cloudwatch import LogFeed, either
+from components.aws.cloudwatch import LogFeed, either, usual
 from components.aws.errors import AlreadyExists, Denied, Unsupported
 from components.aws.readers import BestReader, LogEvent, Reader
 from components.aws.sagemaker._api import TRAINING, Kind
@@ -168,7 +168,8 @@ class TuningJob(SageMakerJob):
     async def log(self, ended: Ended) -> AsyncIterator[LogLine | Metric | Notice | LogSummary]:
         """Follow the logs of all trials at once; metrics are looked for in lines that are not shown, too."""
         reader = _OfTrials(BestReader(self._aws, self.kind.log_group, self.log_prefix), self.name)
-        feed = LogFeed(reader, self._label, lambda: self._created)
+        timing = usual(embedded=self._aws.embedded)
+        feed = LogFeed(reader, self._label, lambda: self._created, timing)
         known: Sequence[Mapping[str, str]] = ()
         extractor, clock = Extractor(known), asyncio.get_running_loop().time
         async for item in feed(ended):
