@@ -29,7 +29,7 @@ from components.aws.embedded.sagemaker.processing.container import (
 from components.aws.embedded.sagemaker.processing.outputs import Outputs
 from components.aws.embedded.sagemaker.processing.record import ProcessingJob
 from components.aws.embedded.sagemaker.site import JobFailed, Site, conduct
-from components.aws.embedded.sagemaker.training.artifacts import UploadError
+from components.aws.embedded.sagemaker.uploads import UploadError
 
 LOG_GROUP = "/aws/sagemaker/ProcessingJobs"
 UPLOAD_SECONDS = 1.0

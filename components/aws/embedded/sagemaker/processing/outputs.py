@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from components.aws.embedded.machine.paths import files, read
-from components.aws.embedded.s3.objects import Location, Objects, S3Error
+from components.aws.embedded.s3.objects import Location, Objects
 from components.aws.embedded.sagemaker.container import Host
 from components.aws.embedded.sagemaker.processing.container import targets
 from components.aws.embedded.sagemaker.processing.record import ProcessingJob
-from components.aws.embedded.sagemaker.training.artifacts import UploadError
+from components.aws.embedded.sagemaker.uploads import UploadError, upload
 
 _Stamp = tuple[int, int]
 
@@ -46,16 +46,8 @@ class Outputs:
                 content = await asyncio.to_thread(read, host.job, path)
             except FileNotFoundError:
                 continue  # renamed while it was being written: its new name comes next time
-            await self._put(place.under(path.relative_to(folder).as_posix()), content)
+            await upload(self._objects, place.under(path.relative_to(folder).as_posix()), content)
             self._known[path] = stamp
-
-    async def _put(self, place: Location, content: bytes) -> None:
-        try:
-            await self._objects.put(place.bucket, place.key, content)
-        except S3Error as error:
-            raise UploadError(f"{error.text} ({place.uri})") from error
-        except UnicodeEncodeError as error:
-            raise UploadError(f"the file name {place.key!a} is no UTF-8, so it can be no key") from error
 
     async def keep_saving(self, seconds: float) -> None:
         """Upload continuous outputs at intervals until cancelled; what can't be is tried again at the end."""

@@ -13,19 +13,16 @@ from pathlib import Path
 
 from components.aws.embedded.machine.paths import files, inside, opened, read, tree, write
 from components.aws.embedded.machine.space import Space
-from components.aws.embedded.s3.objects import Location, Objects, S3Error
+from components.aws.embedded.s3.objects import Location, Objects
 from components.aws.embedded.sagemaker.container import Host
 from components.aws.embedded.sagemaker.training.record import TrainingJob
+from components.aws.embedded.sagemaker.uploads import UploadError, upload
 
 _log = logging.getLogger(__name__)
 _COPIES_GB = 30
 """What links may add to a model: a thousand of them may lead to one file."""
 Stamp = tuple[int, int]
 """A file's time of change in nanoseconds and its size: what tells whether it has to be uploaded again."""
-
-
-class UploadError(Exception):
-    """Something could not be brought to S3; the text follows AWS's `ClientError: Artifact upload failed:`."""
 
 
 async def upload_model(job: TrainingJob, host: Host, objects: Objects) -> str:
@@ -35,10 +32,10 @@ async def upload_model(job: TrainingJob, host: Host, objects: Objects) -> str:
         folder = target.under("model")
         for name, path in await asyncio.to_thread(_files, host.job, host.model):
             content = await asyncio.to_thread(read, host.job, path)
-            await _put(objects, folder.under(name), content)
+            await upload(objects, folder.under(name), content)
         return f"{folder.uri}/"
     place = target.under("model.tar.gz")
-    await _put(objects, place, await asyncio.to_thread(_pack, host.job, host.model))
+    await upload(objects, place, await asyncio.to_thread(_pack, host.job, host.model))
     return place.uri
 
 
@@ -46,7 +43,7 @@ async def upload_output(job: TrainingJob, host: Host, objects: Objects) -> None:
     """Upload output/data of this instance, if there is anything in it. Raises `UploadError`."""
     if await asyncio.to_thread(files, host.job, host.output):
         content = await asyncio.to_thread(_pack, host.job, host.output)
-        await _put(objects, _target(job).under("output.tar.gz"), content)
+        await upload(objects, _target(job).under("output.tar.gz"), content)
 
 
 class Checkpoints:
@@ -87,7 +84,7 @@ class Checkpoints:
             except FileNotFoundError:
                 continue  # renamed while it was being written: its new name comes next time
             place = self._place.under(path.relative_to(self._folder).as_posix())
-            await _put(self._objects, place, content)
+            await upload(self._objects, place, content)
             self._known[path] = stamp
 
     async def keep_saving(self, seconds: float) -> None:
@@ -103,15 +100,6 @@ class Checkpoints:
 def _target(job: TrainingJob) -> Location:
     where = Location.parse(job.request["OutputDataConfig"]["S3OutputPath"])
     return where.under(job.name, "output")
-
-
-async def _put(objects: Objects, place: Location, content: bytes) -> None:
-    try:
-        await objects.put(place.bucket, place.key, content)
-    except S3Error as error:
-        raise UploadError(f"{error.text} ({place.uri})") from error
-    except UnicodeEncodeError as error:
-        raise UploadError(f"the file name {place.key!a} is no UTF-8, so it can be no key") from error
 
 
 def _pack(job: Path, folder: Path) -> bytes:

@@ -24,13 +24,9 @@ from components.aws.embedded.sagemaker.channels import DownloadError, download
 from components.aws.embedded.sagemaker.cluster import run_all
 from components.aws.embedded.sagemaker.container import Host, environment, hosts, prepare
 from components.aws.embedded.sagemaker.site import JobFailed, Site, conduct
-from components.aws.embedded.sagemaker.training.artifacts import (
-    Checkpoints,
-    UploadError,
-    upload_model,
-    upload_output,
-)
+from components.aws.embedded.sagemaker.training.artifacts import Checkpoints, upload_model, upload_output
 from components.aws.embedded.sagemaker.training.record import FAILURE_LENGTH, TrainingJob
+from components.aws.embedded.sagemaker.uploads import UploadError
 
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 CHECKPOINT_SECONDS = 2.0
