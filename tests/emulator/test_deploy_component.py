@@ -262,7 +262,8 @@ async def test_a_stop_that_was_not_possible_in_time_says_which_commands_are(here
     (config,) = await here.configs()
     assert errors.splitlines()[-1].endswith(
         "Stop it with: aws sagemaker wait endpoint-in-service --region us-east-1 --endpoint-name ep; "
-        "aws sagemaker delete-endpoint --region us-east-1 --endpoint-name ep && "
+        "aws sagemaker delete-endpoint --region us-east-1 --endpoint-name ep; "
+        "aws sagemaker wait endpoint-deleted --region us-east-1 --endpoint-name ep && "
         f"aws sagemaker delete-endpoint-config --region us-east-1 --endpoint-config-name {config}"
     )
 

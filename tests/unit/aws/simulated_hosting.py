@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -27,7 +28,19 @@ IN_RUN = Identity("aws.sagemaker.deploy", "run-1", "deploy")
 CONFIG, ENDPOINT = "EndpointConfig20260131120000-AB12", "Endpoint20260131120000-AB12"
 LIVE, OLD = "live", "before"
 """An endpoint that was there before, and its configuration."""
+EPOCH = datetime.now(UTC)
+"""When the loop's clock began."""
 IN_PROGRESS = ("Creating", "Updating", "SystemUpdating", "RollingBack")
+
+
+def now() -> datetime:
+    """The service's clock: the loop's."""
+    return EPOCH + timedelta(seconds=asyncio.get_running_loop().time())
+
+
+def wall() -> float:
+    """Our clock, in epoch seconds: the same."""
+    return now().timestamp()
 
 
 @dataclass
@@ -44,6 +57,8 @@ class Endpoint:
     until: float = float("inf")
     after: tuple[str, str, str] = ("", "", "")
     """State, configuration and reason that it has from then on; no state: it is gone."""
+    touched: datetime | None = None
+    """When somebody else changed it last."""
 
 
 @dataclass
@@ -59,6 +74,8 @@ class Hosting:
     deleting: float = 5.0
     fails: str = ""
     """Why what is deployed does not come up; blank: it does."""
+    rolls_back: bool = True
+    """Whether the service can take back an update that fails."""
     ends: str = "Failed"
     """State of an endpoint that could not be made."""
     latency: float = 0.05
@@ -73,7 +90,9 @@ class Hosting:
     endpoints: dict[str, Endpoint] = field(default_factory=dict)
     calls: list[tuple[str, str]] = field(default_factory=list)
     scope: tuple[str, str] = field(default_factory=lambda: (f"hosting-{next(_accounts)}", "us-east-1"))
-    _done: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
+    harm: list[str] = field(default_factory=list)
+    """What nobody may ever do: delete a configuration that an endpoint needs."""
+    carried_out: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
     _shadows: dict[str, tuple[float, Mapping[str, Any] | None]] = field(default_factory=dict)
 
     # ── the client ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -98,7 +117,7 @@ class Hosting:
 
     def _late(self, operation: str, request: Mapping[str, Any]) -> None:
         # What was asked for twice, and taken back in between, nobody can guard against.
-        if (operation, request) not in self._done:
+        if (operation, request) not in self.carried_out:
             try:
                 self._carry_out(operation, request)
             except ServiceError:
@@ -107,7 +126,7 @@ class Hosting:
     def _carry_out(self, operation: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
         self._advance()
         answer: Mapping[str, Any] = getattr(self, operation)(**request)
-        self._done.append((operation, request))
+        self.carried_out.append((operation, request))
         return answer
 
     @property
@@ -115,19 +134,70 @@ class Hosting:
         """What was asked to be changed."""
         return [call for call in self.calls if not call[0].startswith(("describe", "list"))]
 
+    # ── somebody else ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def is_scaled(self, name: str, seconds: float) -> None:
+        """Autoscaling, or a change of weights: Updating, though no other configuration is coming."""
+        self._begins(name, seconds, "")
+
+    def is_moved(self, name: str, config: str, seconds: float) -> None:
+        """Somebody else's update."""
+        if config not in self.configs:
+            self.add_config(config)
+        self._begins(name, seconds, config)
+
+    def _begins(self, name: str, seconds: float, config: str) -> None:
+        self._advance()
+        endpoint = self.endpoints.get(name)
+        if endpoint is None or endpoint.state != "InService" or config == endpoint.config:
+            return
+        self._shadow(name)
+        endpoint.state, endpoint.pending = "Updating", config
+        endpoint.modified = endpoint.touched = now()
+        endpoint.after = ("InService", config or endpoint.config, "")
+        endpoint.until = asyncio.get_running_loop().time() + seconds
+
+    async def entered(self, line: str) -> None:
+        """Carry out what a person would enter in a shell: parts between `;`, each of them up to the first that fails."""
+        for chain in line.partition("   # as ")[0].split("; "):
+            for part in chain.split(" && "):
+                if not await self._entered(part):
+                    break
+
+    async def _entered(self, part: str) -> bool:
+        if part.startswith("test "):
+            look, relation, wanted = part.removeprefix('test "$(').replace(')"', "").rsplit(" ", 2)
+            name = shlex.split(look)[shlex.split(look).index("--endpoint-name") + 1]
+            return (self.state(name)[1] == wanted) is (relation == "=")
+        words = shlex.split(part)
+        given = dict(zip(words[-4::2], words[-3::2], strict=True)) if "update" in words[2] else {}
+        name = given.get("--endpoint-name", words[-1])
+        if words[2] == "wait":
+            while self.state(name)[0] in (*IN_PROGRESS, "Deleting"):  # noqa: ASYNC110  in virtual time
+                await asyncio.sleep(5)
+            return self.state(name)[0] == ("InService" if words[3] == "endpoint-in-service" else "")
+        key = "EndpointConfigName" if words[2].endswith("config") else "EndpointName"
+        more = {"EndpointConfigName": given["--endpoint-config-name"]} if given else {}
+        try:
+            self._carry_out(words[2].replace("-", "_"), {key: name, **more})
+        except ServiceError:
+            return False
+        return True
+
     # ── the service ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _advance(self) -> None:
-        now = asyncio.get_running_loop().time()
+        moment = asyncio.get_running_loop().time()
         for name, endpoint in list(self.endpoints.items()):
-            if now < endpoint.until:
+            if moment < endpoint.until:
                 continue
             state, config, reason = endpoint.after
             if not state:
                 del self.endpoints[name]
                 continue
             endpoint.state, endpoint.config, endpoint.reason = state, config, reason
-            endpoint.pending, endpoint.until, endpoint.modified = "", float("inf"), datetime.now(UTC)
+            endpoint.modified = EPOCH + timedelta(seconds=endpoint.until)
+            endpoint.pending, endpoint.until = "", float("inf")
 
     def state(self, name: str) -> tuple[str, str]:
         """State and configuration of an endpoint, at this moment."""
@@ -141,13 +211,13 @@ class Hosting:
             "EndpointConfigName": name,
             "EndpointConfigArn": f"arn:config/{name}",
             "ProductionVariants": [variant],
-            "CreationTime": datetime.now(UTC) - timedelta(seconds=more.pop("ago", 0.0)),
+            "CreationTime": now() - timedelta(seconds=more.pop("ago", 0.0)),
             **more,
         }
 
     def add_live(self, state: str = "InService", tags: list[Any] | None = None) -> None:
         """There was an endpoint before."""
-        made = datetime.now(UTC) - timedelta(days=7)
+        made = now() - timedelta(days=7)
         self.add_config(OLD, ago=7e5)
         self.endpoints[LIVE] = Endpoint(OLD, state, tags or [], made, made)
 
@@ -170,10 +240,10 @@ class Hosting:
             if self.fails
             else ("InService", EndpointConfigName, "")
         )
-        now, until = datetime.now(UTC), asyncio.get_running_loop().time() + self.creating
+        made, until = now(), asyncio.get_running_loop().time() + self.creating
         self._shadow(EndpointName)
         self.endpoints[EndpointName] = Endpoint(
-            EndpointConfigName, "Creating", Tags or [], now, now, until=until, after=end
+            EndpointConfigName, "Creating", Tags or [], made, made, until=until, after=end
         )
         return _dated()
 
@@ -181,6 +251,10 @@ class Hosting:
         endpoint = self._changeable(EndpointName)
         if EndpointConfigName not in self.configs:
             raise NotFound(f"Could not find endpoint configuration {EndpointConfigName}")
+        if EndpointConfigName == endpoint.config:
+            raise ServiceError(
+                f"Cannot update endpoint with the currently in use configuration {endpoint.config}"
+            )
         failed = self.fails and EndpointConfigName != OLD
         self._shadow(EndpointName)
         endpoint.after = (
@@ -188,11 +262,9 @@ class Hosting:
             endpoint.config if failed else EndpointConfigName,
             self.fails if failed else "",
         )
-        endpoint.state, endpoint.pending, endpoint.modified = (
-            "Updating",
-            EndpointConfigName,
-            datetime.now(UTC),
-        )
+        if failed and not self.rolls_back:
+            endpoint.after = ("UpdateRollbackFailed", endpoint.config, self.fails)
+        endpoint.state, endpoint.pending, endpoint.modified = "Updating", EndpointConfigName, now()
         endpoint.until = asyncio.get_running_loop().time() + self.updating
         return _dated()
 
@@ -211,9 +283,21 @@ class Hosting:
         return self.endpoints[name]
 
     def delete_endpoint_config(self, EndpointConfigName: str) -> Mapping[str, Any]:
+        self.harm += [
+            f"{name} is {each.state} and needs {EndpointConfigName}"
+            for name, each in self.endpoints.items()
+            if each.state not in ("Deleting", "Failed")
+            and EndpointConfigName in (each.config, each.pending)
+            and not self._at_once(each)
+        ]
         if self.configs.pop(EndpointConfigName, None) is None:
             raise NotFound(f"Could not find endpoint configuration {EndpointConfigName}")
         return {}
+
+    def _at_once(self, endpoint: Endpoint) -> bool:
+        """Whether somebody changed it between a look and the deletion: the service has no way to guard against that."""
+        between = timedelta(seconds=4 * self.latency + self.stale + 1)
+        return endpoint.touched is not None and now() - endpoint.touched < between
 
     def describe_endpoint_config(self, EndpointConfigName: str) -> Mapping[str, Any]:
         if EndpointConfigName not in self.configs:
@@ -253,7 +337,10 @@ class Hosting:
         return {"Tags": self.configs[name].get("Tags", []) if "config" in kind else self.endpoints[name].tags}
 
     def add_tags(self, ResourceArn: str, Tags: list[Any]) -> Mapping[str, Any]:
-        self.endpoints[ResourceArn.partition("/")[2]].tags += Tags
+        kind, _, name = ResourceArn.partition("/")
+        given = {tag["Key"] for tag in Tags}
+        held = self.configs[name].setdefault("Tags", []) if "config" in kind else self.endpoints[name].tags
+        held[:] = [*(tag for tag in held if tag["Key"] not in given), *Tags]
         return {}
 
 
@@ -267,7 +354,7 @@ _INSTEAD: Mapping[str, type[ServiceError]] = {
 
 
 def _dated() -> Mapping[str, Any]:
-    date = datetime.now(UTC).strftime("%a, %d %b %Y %H:%M:%S GMT")
+    date = now().strftime("%a, %d %b %Y %H:%M:%S GMT")
     return {"ResponseMetadata": {"HTTPHeaders": {"date": date}}}
 
 

@@ -168,6 +168,26 @@ def test_a_wrong_input_is_named_with_what_to_write(given: dict[str, Any], told: 
         assert part in str(caught.value)
 
 
+def test_all_that_is_wrong_is_told_at_once() -> None:
+    with pytest.raises(InputError) as caught:
+        requests(
+            endpoint_name="-x",
+            endpoint_config_name="_",
+            endpoint_config_tags={"aws:a": "1"},
+            initial_instance_count_1=0,
+            tags={"aws:b": "1"},
+        )
+    told = (
+        "endpoint_name",
+        "endpoint_config_name",
+        "endpoint_config_tags",
+        "initial_instance_count_1",
+        "tags",
+    )
+    for argument in told:
+        assert f"--{argument}" in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -272,12 +292,13 @@ def test_a_failure_with_and_without_a_reason() -> None:
 
 def test_an_update_succeeds_on_the_new_configuration_only() -> None:
     assert reading.status(description("InService", "new"), "new").phase is Phase.SUCCEEDED
-    back = reading.status(description("InService", "old", FailureReason="no capacity"), "new")
+    again = "the endpoint runs old again"
+    back = reading.status(description("InService", "old", FailureReason="no capacity"), "new", again)
     assert (back.phase, back.reason) == (Phase.FAILED, "the endpoint runs old again: no capacity")
-    untold = reading.status(description("InService", "old"), "new")
-    assert untold.reason == "the endpoint runs old again: the service rolled the update back"
-    yet_to_begin = reading.status(description("InService", "old"), "new", began=False)
+    yet_to_begin = reading.status(description("InService", "old"), "new")
     assert (yet_to_begin.phase, yet_to_begin.facts) == (Phase.RUNNING, {})
+    moved_on = description("Updating", "new", PendingDeploymentSummary={"EndpointConfigName": "theirs"})
+    assert reading.status(moved_on, "new").phase is Phase.SUCCEEDED, "it got there"
 
 
 def test_the_message_tells_how_each_variant_stands() -> None:

@@ -14,6 +14,7 @@ from botocore import xform_name
 from components.aws.errors import Denied
 from components.aws.readers import FilterReader, StreamReader
 from components.aws.sagemaker.deploy import _job as _endpoint
+from components.aws.sagemaker.deploy import _parts
 from components.aws.sagemaker.deploy import component as deploy
 from components.aws.sagemaker.deploy._job import DeployJob
 from runner.errors import NameTaken, NotFound, ServiceError, Throttled, Transient
@@ -31,11 +32,17 @@ from tests.unit.aws.simulated_hosting import (
     job_of,
     requests,
     update_of,
+    wall,
 )
 
 pytestmark = pytest.mark.looptime
 
 PING = "the container did not pass the ping health check"
+
+
+@pytest.fixture(autouse=True)
+def _one_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_parts, "wall", wall)
 
 
 async def ended(job: DeployJob, most: float = 600.0) -> Status:
@@ -125,11 +132,14 @@ async def test_a_removal_that_is_refused_hides_no_reason_and_names_the_command()
     await job.launch()
     status = await ended(job)
     assert (status.phase, status.reason) == (Phase.FAILED, PING)
-    assert status.facts["removed"] == f"configuration {CONFIG}"
+    assert CONFIG in hosting.configs, "an endpoint that is there needs it"
     assert "GET /ping" in status.hint, "what to do about the reason comes first"
-    assert status.hint.endswith(
-        f"remove it with: aws sagemaker delete-endpoint --region us-east-1 --endpoint-name {ENDPOINT}"
+    command = status.hint.partition("remove it with: ")[2]
+    assert command.startswith(
+        f"aws sagemaker delete-endpoint --region us-east-1 --endpoint-name {ENDPOINT}; "
     )
+    await hosting.entered(command)
+    assert (hosting.endpoints, hosting.configs) == ({}, {})
 
 
 async def test_an_endpoint_that_somebody_deletes_meanwhile_takes_its_configuration_along() -> None:
@@ -495,7 +505,7 @@ async def test_an_update_whose_answer_was_lost_is_asked_for_until_it_is_seen(fau
     hosting = Hosting(faults={"update_endpoint": [fault]}, told=told)
     hosting.add_live()
     job = update_of(hosting)
-    await launched(job)
+    await launched(job, tries=20 if told else 300)
     assert (await ended(job)).phase is Phase.SUCCEEDED
     assert (hosting.state(LIVE), set(hosting.configs)) == (("InService", CONFIG), {CONFIG})
 
@@ -567,9 +577,11 @@ async def test_an_update_is_brought_back_as_soon_as_the_service_lets_it() -> Non
     with pytest.raises(Transient, match="is Updating, and can't go back before that ends"):
         await job.stop()
     assert job.stop_command == (
-        "aws sagemaker wait endpoint-in-service --region us-east-1 --endpoint-name live && "
-        "aws sagemaker update-endpoint --region us-east-1 --endpoint-name live --endpoint-config-name before && "
-        "aws sagemaker wait endpoint-in-service --region us-east-1 --endpoint-name live && "
+        "aws sagemaker wait endpoint-in-service --region us-east-1 --endpoint-name live; "
+        "aws sagemaker update-endpoint --region us-east-1 --endpoint-name live --endpoint-config-name before; "
+        "aws sagemaker wait endpoint-in-service --region us-east-1 --endpoint-name live; "
+        'test "$(aws sagemaker describe-endpoint --region us-east-1 --endpoint-name live '
+        '--query EndpointConfigName --output text)" = before && '
         f"aws sagemaker delete-endpoint-config --region us-east-1 --endpoint-config-name {CONFIG}"
     )
     await asyncio.sleep(91)
@@ -577,7 +589,6 @@ async def test_an_update_is_brought_back_as_soon_as_the_service_lets_it() -> Non
     assert OLD in hosting.configs, "nothing is tidied while it is taken back"
     with pytest.raises(Transient, match="on its way back to before"):
         await job.stop()
-    assert "update-endpoint" not in job.stop_command
     await asyncio.sleep(91)
     assert await job.stop() is StopAnswer.AGREED
     assert (hosting.state(LIVE), set(hosting.configs)) == (("InService", OLD), {OLD})
@@ -622,9 +633,9 @@ async def test_an_endpoint_that_failed_in_its_update_can_not_be_brought_back() -
     await job.launch()
     endpoint = hosting.endpoints[LIVE]
     endpoint.state, endpoint.reason, endpoint.until = "Failed", "disk", float("inf")
-    hosting.faults["update_endpoint"] = ["refused", "refused"]
-    with pytest.raises(ServiceError, match="refused"):
+    with pytest.raises(ServiceError, match="the endpoint live is Failed, and was left as it is: disk"):
         await job.stop()
+    assert set(hosting.configs) == {OLD, CONFIG}
 
 
 async def test_a_stop_in_the_midst_of_tidying_up_finishes_that() -> None:
@@ -656,15 +667,18 @@ async def test_the_stop_commands_are_of_the_aws_command_line(endpoint_url: str) 
         line, _, remark = command.partition("   # as ")
         assert remark == "arn:aws:iam::2:role/other"
         for part in line.replace("; ", " && ").split(" && "):
+            if part.startswith("test "):
+                part = part.removeprefix('test "$(').partition(')" ')[0]  # noqa: PLW2901
             words = shlex.split(part)
             assert words[:2] == ["aws", "sagemaker"]
             if words[2] == "wait":
-                assert words.pop(3) == "endpoint-in-service"
+                assert words.pop(3) in ("endpoint-in-service", "endpoint-deleted")
                 words[2] = "describe-endpoint"
             shape = model.operation_model(by_command[words[2]]).input_shape
             given = dict(zip(words[3::2], words[4::2], strict=True))
             assert given.pop("--region") == "us-east-1"
             assert given.pop("--endpoint-url", "") == endpoint_url
+            assert given.pop("--query", "") + given.pop("--output", "") in ("", "EndpointConfigNametext")
             assert set(given) == {f"--{xform_name(member, '-')}" for member in shape.required_members}
 
 

@@ -396,7 +396,7 @@ async def test_the_log_of_what_is_resumed_begins_with_it() -> None:
 
 async def test_a_configuration_of_an_earlier_start_is_not_taken_for_what_a_lost_request_made() -> None:
     hosting = Hosting(creating=5)
-    given = {"endpoint_name": "ep", "endpoint_config_name": "cfg"}
+    given: dict[str, Any] = {"endpoint_name": "ep", "endpoint_config_name": "cfg"}
     await ran(job_of(hosting, **given))
     await asyncio.sleep(100)
     hosting.faults = {"create_endpoint_config": ["lost"]}
@@ -406,7 +406,7 @@ async def test_a_configuration_of_an_earlier_start_is_not_taken_for_what_a_lost_
 
 async def test_a_configuration_that_the_endpoint_in_the_way_uses_is_not_withdrawn() -> None:
     hosting = Hosting(creating=5, faults={"create_endpoint_config": ["lost"]})
-    given = {"endpoint_name": "ep", "endpoint_config_name": "cfg"}
+    given: dict[str, Any] = {"endpoint_name": "ep", "endpoint_config_name": "cfg"}
     job = job_of(hosting, **given)
     with pytest.raises(Transient):
         await job.launch()

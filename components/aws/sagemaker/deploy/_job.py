@@ -7,7 +7,6 @@ is stopped has made is removed again, and an endpoint that was there before ends
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -17,14 +16,15 @@ from components.aws.errors import Denied, Unsupported
 from components.aws.readers import BestReader
 from components.aws.sagemaker._api import ENDPOINT, ENDPOINT_CONFIG
 from components.aws.sagemaker._job import CLOCK_DRIFT, VISIBLE_SECONDS, service_time
+from components.aws.sagemaker.deploy import _parts
 from components.aws.sagemaker.deploy import _status as reading
 from components.aws.sagemaker.deploy._create import Creation
-from components.aws.sagemaker.deploy._parts import Body, NotSent, Part
+from components.aws.sagemaker.deploy._parts import Body, Known, NotSent, Part, Unsettled
 from components.aws.sagemaker.deploy._status import IN_PROGRESS, pending, running
 from components.aws.sagemaker.deploy._update import REPLACES_TAG, Update
 from components.aws.sagemaker.deploy._ways import Way
 from components.aws.session import Aws
-from runner.errors import NotFound, ServiceError, Transient
+from runner.errors import NameTaken, NotFound, ServiceError, Transient
 from runner.events import Launched, LogLine, LogSummary, Notice, Phase, Status
 from runner.identity import OWNER_TAG, RUN_TAG
 from runner.inputs import Outputs
@@ -59,7 +59,7 @@ class DeployJob:
         """How it ended, before everything was put in order."""
         self._settled: Status | None = None
         self._stopping = self._seen = False
-        self._launched_at = 0.0
+        self._began = self._launched_at = 0.0
         self._since = 0.0
         """No line of the log that is older (epoch seconds) is of this deploy."""
 
@@ -73,6 +73,11 @@ class DeployJob:
         """The AWS command line's way to take back what was done, as far as it was."""
         if self._way is not None:
             return self._way.command
+        if (
+            self._requests is not None and "UpdateEndpoint" in self._requests
+        ):  # It may be somebody else's, and serve.
+            config = self._config(self._requests, "UpdateEndpoint")
+            return config.as_role(self._endpoint.unless_running(config))
         return self._endpoint.as_role(self._endpoint.delete_command)
 
     # ── launch ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -83,20 +88,34 @@ class DeployJob:
             description = await self._endpoint.describe()
             self._since = self._since or description["LastModifiedTime"].timestamp() - 1.0
             return self._launched(adopted=True)
-        began = time.time()
+        self._began = self._began or _parts.wall()
         if self._way is None:
             try:
                 self._way = await self._chosen_way(self._requests)
             except Transient as error:
-                raise (NotSent(str(error)) if error.ambiguous else error) from error
-        await self._way.launch()
+                # With a run key, there may be what an earlier start has begun: nobody has seen that there is not.
+                raise (Unsettled if self._endpoint.owner else NotSent)(str(error)) from error
+        await self._launch(self._way, self._requests)
         self._launched_at = asyncio.get_running_loop().time()
-        answer = self._way.answer
-        if answer:
-            self._since = service_time(answer) - 1.0
-        elif not self._way.adopted:
-            self._since = began - CLOCK_DRIFT
+        self._since = self._log_begins(self._way)
         return self._launched(adopted=self._way.adopted)
+
+    async def _launch(self, way: Way, requests: Mapping[str, Body]) -> None:
+        try:
+            await way.launch()
+        except NameTaken as taken:
+            if "UpdateEndpoint" not in requests or way.config.known is Known.MADE:
+                raise
+            # None was there when we looked. Now there is one, it is to be updated.
+            if await self._endpoint.look() is None:
+                raise
+            self._way = None
+            raise NotSent(f"{self.name} was made by somebody else meanwhile; it can be updated") from taken
+
+    def _log_begins(self, way: Way) -> float:
+        if way.adopted:
+            return (way.since or _parts.wall() - CLOCK_DRIFT) - 1.0
+        return service_time(way.answer) - 1.0 if way.answer else self._began - CLOCK_DRIFT
 
     async def _chosen_way(self, requests: Mapping[str, Body]) -> Way:
         """Update an endpoint that is there, if that is asked for; else make one."""
@@ -104,22 +123,22 @@ class DeployJob:
         creation = Creation(self._config(requests, "CreateEndpoint"), endpoint)
         if "UpdateEndpoint" not in requests:
             return creation
-        try:
-            before = await endpoint.describe()
-        except NotFound:
+        before = await endpoint.look()
+        if before is None:
             return creation
+        if endpoint.owner and await endpoint.is_ours(before):
+            return creation  # An earlier attempt of this step made it.
+        way = self._update(requests, before)
+        if not await self._resumed(way, before):
+            self._check_updatable(before)
+        return way
+
+    def _update(self, requests: Mapping[str, Body], before: Body) -> Update:
         config = self._config(requests, "UpdateEndpoint")
-        if endpoint.owner:
-            if await endpoint.is_ours(before):
-                return creation  # An earlier attempt of this step made it.
-            if config.name in (running(before), pending(before)) and (
-                way := await self._resumed(config, before)
-            ):
-                return way
+        if config.owner:
             replaces = {"Key": REPLACES_TAG, "Value": running(before)}
             config.body["Tags"] = [*config.body.get("Tags", ()), replaces]
-        self._check_updatable(before)
-        return Update(self._aws, config, endpoint, before, self._user_tags)
+        return Update(self._aws, config, self._endpoint, before, self._user_tags)
 
     def _config(self, requests: Mapping[str, Body], operation: str) -> Part:
         name = requests[operation]["EndpointConfigName"]
@@ -133,24 +152,22 @@ class DeployJob:
         tags = (self._requests or {}).get("CreateEndpoint", {}).get("Tags", ())
         return [tag for tag in tags if tag["Key"] not in (RUN_TAG, OWNER_TAG)]
 
-    async def _resumed(self, config: Part, before: Body) -> Update | None:
-        """Return the update that an earlier attempt of this step has begun, if it was one."""
+    async def _resumed(self, way: Update, before: Body) -> bool:
+        """Have it go on with the update that an earlier attempt of this step has begun, if it was one."""
+        config, runs, coming = way.config, running(before), pending(before)
+        if not config.owner or config.name not in (runs, coming):
+            return False
+        description = await config.look()
+        if description is None or not await config.is_ours(description):
+            return False
         try:
-            description = await config.describe()
-            ours = await config.is_ours(description)
-        except NotFound:
-            return None
-        if not ours:
-            return None
-        old = running(before) if pending(before) else ""
-        if not old:
-            try:
-                old = (await config.tags(description)).get(REPLACES_TAG, "")
-            except (Denied, Unsupported):
-                old = ""  # Then it stays.
-        way = Update(self._aws, config, self._endpoint, before, self._user_tags, old)
-        way.attach()
-        return way
+            tags = await config.tags(description)
+        except (Denied, Unsupported):
+            tags = {}  # Then the old configuration stays.
+        if runs == config.name and coming and coming == tags.get(REPLACES_TAG):
+            return False  # An earlier start takes it back: that has to end first.
+        way.attach(description, tags)
+        return True
 
     def _check_updatable(self, before: Body) -> None:
         state = before["EndpointStatus"]
@@ -196,23 +213,53 @@ class DeployJob:
                 raise Transient(f"{self.name} was made, but can't be seen yet: {error}") from error
             raise
         self._seen = True
-        self._since = self._since or description["CreationTime"].timestamp() - 1.0
+        if way.is_another(description):
+            return reading.deleted(self.name, ", and another one made of the same name")
         return way.status(description)
 
     async def stop(self) -> StopAnswer:
         """Take back what was done. One that is only watched is deleted while it is being made, else left alone."""
         self._stopping = True
+        if self._way is None and self._requests is not None:
+            if not self._endpoint.owner:
+                return StopAnswer.ENDED  # Nothing was asked for.
+            self._way = await self._way_to_stop(self._requests)
         if self._way is not None:
             return await self._way.stop()
-        if self._requests is not None:
-            return StopAnswer.ENDED  # Nothing was asked for.
+        return await self._stop_watched()
+
+    async def _stop_watched(self) -> StopAnswer:
+        endpoint = self._endpoint
+        description = await endpoint.look()
+        if description is None:
+            return StopAnswer.UNKNOWN
+        if description["EndpointStatus"] != "Creating":
+            return StopAnswer.NOT_OURS
         try:
-            if (await self._endpoint.describe())["EndpointStatus"] != "Creating":
-                return StopAnswer.NOT_OURS
-            await self._endpoint.delete()
+            await endpoint.call("delete")
         except NotFound:
             return StopAnswer.UNKNOWN
+        except (Transient, Denied):
+            raise
+        except ServiceError as refusal:
+            raise Transient(
+                f"{self.name} is Creating, and can't be deleted before that ends ({refusal})"
+            ) from refusal
         return StopAnswer.AGREED
+
+    async def _way_to_stop(self, requests: Mapping[str, Body]) -> Way:
+        """Choose as a launch would have: an earlier start of this step may have made or changed something."""
+        endpoint = self._endpoint
+        before = await endpoint.look() if "UpdateEndpoint" in requests else None
+        if before is None or await endpoint.is_ours(before):
+            operation = "CreateEndpoint"
+            if "UpdateEndpoint" in requests and before is None:
+                operation = "UpdateEndpoint"  # Gone: only the configuration of an update may be left.
+            return Creation(self._config(requests, operation), endpoint)
+        way = self._update(requests, before)
+        if not await self._resumed(way, before):
+            way.doubt()
+        return way
 
     async def outputs(self) -> Outputs:
         """Return the endpoint's name."""

@@ -15,10 +15,10 @@ from typing import Any
 
 from components.aws.errors import Denied, Unsupported
 from components.aws.sagemaker._api import ENDPOINT, Kind
-from components.aws.sagemaker._job import CLOCK_DRIFT, CLOCK_SLACK, covers
-from components.aws.sagemaker.deploy._status import IN_PROGRESS
+from components.aws.sagemaker._job import CLOCK_DRIFT
+from components.aws.sagemaker._likeness import covers
 from components.aws.session import Aws
-from runner.errors import NotFound, ServiceError, Transient
+from runner.errors import NotFound, Transient
 from runner.identity import OWNER_TAG
 
 Body = Mapping[str, Any]
@@ -48,6 +48,11 @@ class NotSent(Transient):
     ambiguous = False
 
 
+def wall() -> float:
+    """Return our clock's time, in epoch seconds: what the service's dates are compared with."""
+    return time.time()
+
+
 class Part:
     """The endpoint, or the configuration, of one deploy. `body` is what creates it, with its name."""
 
@@ -56,7 +61,9 @@ class Part:
         self.name = str(body[kind.name_key])
         self.known = Known.UNTRIED
         self.made_at: float | None = None
-        """When our own request made it, by the event loop's clock."""
+        """When our own request made it, and was answered, by the event loop's clock."""
+        self.known_since: float | None = None
+        """Since when we know that it is there, by the event loop's clock; the service may not know it everywhere yet."""
         self.answer: Body = {}
         self.owner = next((t["Value"] for t in body.get("Tags", ()) if t["Key"] == OWNER_TAG), "")
         self._aws = aws
@@ -73,7 +80,7 @@ class Part:
 
     async def create(self) -> None:
         """Ask for it, once. Raises what the service says; afterwards `known` tells what may have come of it."""
-        self._first_sent = self._first_sent or time.time()
+        self._first_sent = self._first_sent or wall()
         try:
             self.answer = await self._aws.call("sagemaker", self.kind.method("create"), **self.body)
         except Transient as error:
@@ -83,7 +90,12 @@ class Part:
         except asyncio.CancelledError:
             self._doubt()  # Given up at the deadline: nobody knows whether it was carried out.
             raise
-        self.known, self.made_at = Known.MADE, asyncio.get_running_loop().time()
+        self.made_at = asyncio.get_running_loop().time()
+        self.found()
+
+    def found(self) -> None:
+        """Note that it is there, and ours."""
+        self.known, self.known_since = Known.MADE, asyncio.get_running_loop().time()
 
     def _doubt(self) -> None:
         self._ambiguous, self.known = True, Known.DOUBTFUL
@@ -92,17 +104,27 @@ class Part:
         """Read it."""
         return await self.call("describe")
 
+    async def look(self) -> Body | None:
+        """Read it; None where the service knows none, which nothing but this answer proves."""
+        try:
+            return await self.describe()
+        except NotFound:
+            return None
+
     async def is_ours(self, description: Body) -> bool:
-        """By its owner tag; or, after an answer was lost, because it is what we asked for, made since we asked."""
+        """By its owner tag; or, after an answer was lost, because it is what we asked for, made just then."""
         if self.owner:
             try:
                 return (await self.tags(description)).get(OWNER_TAG) == self.owner
             except (Denied, Unsupported):
                 if not self._chosen:
                     return True  # Nobody else comes by a name that follows from our run key.
-        made = description[self.kind.created].timestamp()
-        recent = self._first_sent is not None and made >= self._first_sent - CLOCK_SLACK
-        return self._ambiguous and recent and covers(description, self.body)
+        return self.just_made(description) and covers(description, self.body)
+
+    @property
+    def generated(self) -> bool:
+        """Whether its name follows from our run key, so that nobody else comes by it."""
+        return bool(self.owner) and not self._chosen
 
     async def tags(self, description: Body) -> dict[str, str]:
         """Return its tags."""
@@ -116,10 +138,7 @@ class Part:
         return self._ambiguous and made >= (self._first_sent or 0.0) - CLOCK_DRIFT
 
     async def delete(self) -> bool:
-        """Have it deleted; False where the service knows none, though we never had it deleted.
-
-        Raises `Transient` while it is in a state in which it can't be.
-        """
+        """Have a configuration deleted; False where the service knows none, though we never had it deleted."""
         if self.known is Known.GONE:
             return True
         try:
@@ -127,29 +146,11 @@ class Part:
         except Transient as error:
             self._delete_sent = self._delete_sent or error.ambiguous
             raise
-        except Denied:
-            raise
         except NotFound:
             if not self._delete_sent:
                 return False
-        except ServiceError as refusal:
-            await self._look_why(refusal)
         self.known = Known.GONE
         return True
-
-    async def _look_why(self, refusal: ServiceError) -> None:
-        """Return if it is being deleted, or can be by now; raise `Transient` if it can't be yet, or the refusal."""
-        try:
-            state = (await self.describe()).get(self.kind.status_key, "")
-        except NotFound as error:
-            # Refused, so it was there: either it is gone by now, or the service does not show it yet.
-            raise Transient(f"the {self.noun} can't be seen ({refusal})") from error
-        if state in IN_PROGRESS:
-            raise Transient(
-                f"{self.name} is {state}, and can't be deleted before that ends ({refusal})"
-            ) from refusal
-        if state != "Deleting":
-            await self.call("delete")  # What was in progress may just have ended; else it is refused again.
 
     @property
     def noun(self) -> str:
@@ -171,6 +172,16 @@ class Part:
         }
         given = [word for name, value in options.items() for word in (f"--{name}", value)]
         return shlex.join(["aws", "sagemaker", *words, *given])
+
+    def runs(self, relation: str, config: str) -> str:
+        """Return a shell's test of which configuration the endpoint runs."""
+        look = self.command("describe-endpoint", query="EndpointConfigName", output="text")
+        return f'test "$({look})" {relation} {config}'
+
+    def unless_running(self, config: Part) -> str:
+        """Return a command that deletes a configuration if the endpoint certainly does not need it."""
+        wait = self.command("wait", "endpoint-in-service")
+        return f"{wait} && {self.runs('!=', config.name)} && {config.delete_command}"
 
     def as_role(self, command: str) -> str:
         """Return a command line with a remark on who has to run it."""

@@ -12,10 +12,12 @@ from runner.events import Phase, Status
 
 IN_PROGRESS = frozenset({"Creating", "Updating", "SystemUpdating", "RollingBack"})
 """SageMaker refuses to change or delete an endpoint in these: "Cannot update in-progress endpoint"."""
+MIXED = "UpdateRollbackFailed"
+"""Neither the update nor the way back was carried through: parts of both configurations may run."""
 _FAILED = frozenset({Phase.FAILED, Phase.STOPPED})
 _UNTOLD = {
     "OutOfService": "the endpoint is out of service",
-    "UpdateRollbackFailed": "the update failed, and so did the way back: the endpoint runs a mix of both configurations",
+    MIXED: "the update failed, and so did the way back: the endpoint runs a mix of both configurations",
 }
 
 
@@ -29,18 +31,28 @@ def pending(description: Mapping[str, Any]) -> str:
     return str(description.get("PendingDeploymentSummary", {}).get("EndpointConfigName", ""))
 
 
-def status(description: Mapping[str, Any], target: str = "", *, began: bool = True) -> Status:
+def uses(description: Mapping[str, Any] | None, config: str) -> bool:
+    """Whether an endpoint needs a configuration. While one is deleted it needs none; after a failed way back, any."""
+    if description is None or description["EndpointStatus"] == "Deleting":
+        return False
+    return description["EndpointStatus"] == MIXED or config in (running(description), pending(description))
+
+
+def status(description: Mapping[str, Any], target: str = "", elsewhere: str = "") -> Status:
     """Read a DescribeEndpoint answer.
 
-    `target` is the configuration that an update is to end on; `began` whether its effect has been seen, without which
+    `target` is the configuration that an update is to end on; `elsewhere` says why it certainly does not. Without that,
     being in service on another one means only that the update is yet to begin.
     """
     state = str(description["EndpointStatus"])
     phase = ENDPOINT.phases.get(state, Phase.RUNNING)
     reason = str(description.get("FailureReason", ""))
-    if phase is Phase.SUCCEEDED and target and running(description) != target:
-        phase = Phase.FAILED if began else Phase.RUNNING
-        reason = f"the endpoint runs {running(description)} again: {reason or 'the service rolled the update back'}"
+    if elsewhere:
+        phase, reason = Phase.FAILED, f"{elsewhere}: {reason}" if reason else elsewhere
+    elif target and running(description) == target and pending(description) not in ("", target):
+        phase = Phase.SUCCEEDED  # It got there; that somebody moves it on is another matter.
+    elif target and phase is Phase.SUCCEEDED and running(description) != target:
+        phase = Phase.RUNNING
     if phase is Phase.FAILED and not reason:
         reason = _UNTOLD.get(state, "")
     failed = phase in _FAILED
@@ -89,12 +101,12 @@ def _variant(variant: Mapping[str, Any]) -> str:
     return f"{variant['VariantName']}: {', '.join(parts)}" if parts else str(variant["VariantName"])
 
 
-def deleted(name: str) -> Status:
-    """Return the status of an endpoint that was there and is no more, by no doing of ours."""
+def deleted(name: str, more: str = "") -> Status:
+    """Return the status of an endpoint that was there and is no more, by no doing of ours; `more` is what is now."""
     return Status(
         Phase.STOPPED,
         "Deleted",
-        reason="the endpoint was deleted by somebody else",
+        reason="the endpoint was deleted by somebody else" + more,
         facts={"endpoint": name},
     )
 

@@ -1,16 +1,24 @@
-"""Deploying by updating an endpoint that exists: it ends on the new configuration, or on the one that it had."""
+"""Deploying by updating an endpoint that exists: it ends on the new configuration, or on the one that it had.
+
+What the endpoint shows decides. That it is moving to our configuration means that our update is under way; that it runs
+it, that the update is done. Where it shows a configuration that is neither ours nor the old one, somebody else has changed
+it since, and it is left to them.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
-from components.aws.errors import Denied
+from components.aws.errors import Denied, Unsupported
 from components.aws.sagemaker._api import ENDPOINT, ENDPOINT_CONFIG
+from components.aws.sagemaker._job import VISIBLE_SECONDS, service_time
 from components.aws.sagemaker.deploy import _status as reading
 from components.aws.sagemaker.deploy._parts import Body, Known, Part
-from components.aws.sagemaker.deploy._status import IN_PROGRESS, pending, running
+from components.aws.sagemaker.deploy._status import IN_PROGRESS, MIXED, pending, running
 from components.aws.sagemaker.deploy._ways import Way
 from components.aws.session import Aws
 from runner.errors import NotFound, ServiceError, Transient
@@ -21,43 +29,96 @@ REPLACES_TAG = "kfp-runner/replaces"
 """Tag of a new configuration whose value is the one before: in a pipeline run, a restarted step needs to know it."""
 SETTLED_SECONDS = 10.0
 """After an update was asked for, how long an endpoint may go on to look as it did before."""
-LOOK_SECONDS = 3.0
-"""How long a stop looks for what came of an update whose answer was lost."""
+_IN_PROGRESS_TEXT = "in-progress"
+"""What the service says when it refuses, though its descriptions may not show why yet."""
 
 
 class Update(Way):
     """Makes a configuration, and moves an endpoint to it."""
 
-    def __init__(
-        self, aws: Aws, config: Part, endpoint: Part, before: Body, tags: Sequence[Body], old: str = ""
-    ) -> None:
-        """`before` is the endpoint as it was, `old` the configuration that it had, `tags` what it is to be given."""
+    def __init__(self, aws: Aws, config: Part, endpoint: Part, before: Body, tags: Sequence[Body]) -> None:
+        """`before` is the endpoint as it is, `tags` what it is to be given."""
         super().__init__(config, endpoint)
-        self._aws, self._before, self._tags = aws, before, tags
-        self.old = old or running(before)
+        self._aws, self._tags, self._last = aws, tags, before
+        self.is_another(before)
+        self.old = running(before)
+        """What it ran when the update was asked for: the way back."""
+        self._replaces: str | None = self.old if config.owner else None
+        """What the configuration's tag says of that; None where there is no such tag, or it can't be read."""
         self._sent = Known.UNTRIED
         """What is known of the update."""
-        self._sent_at = 0.0
-        self._seen = False
-        """Whether an effect of the update has been seen."""
-        self._restoring = False
-        """The service agreed to go back."""
-        self._looking_since: float | None = None
-        self._last: Body = before
+        self._sent_at: float | None = None
+        self._shown = self._arrived = False
+        """Whether the endpoint was seen on its way to our configuration, and on it."""
+        self._newest = before["LastModifiedTime"]
+        """Of all that was seen: what is older than this has been overtaken."""
+        self._made: datetime | None = None
+        """When an earlier start made our configuration."""
         self._leftover: Part | None = None
         """The old configuration, once there is no way back to it."""
 
-    @property
-    def _now(self) -> float:
-        return asyncio.get_running_loop().time()
+    # ── resumed ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def attach(self) -> None:
-        """Take the update, which an earlier attempt asked for, as ours."""
-        self.config.known = self._sent = Known.MADE
-        self.adopted = self._seen = True
-        self.over = (
-            self._before["EndpointStatus"] == "InService" and running(self._before) == self.config.name
+    def attach(self, description: Body, tags: dict[str, str]) -> None:
+        """Take the update, which an earlier start asked for, as ours; both are the configuration's."""
+        self.config.found()
+        self.adopted, self._sent, self._sent_at = True, Known.MADE, self._now - SETTLED_SECONDS
+        self._replaces, self._made = tags.get(REPLACES_TAG), description[ENDPOINT_CONFIG.created]
+        self._note(self._last)
+        if self._arrived:
+            self.over, self.old = True, self._replaces or ""
+            self._leftover = self._part(self.old)
+        else:
+            self.since = description[ENDPOINT_CONFIG.created].timestamp()
+
+    def doubt(self) -> None:
+        """Only stop: an earlier start may have asked for the update, and for the configuration."""
+        self._sent = Known.DOUBTFUL
+        if self.old == self.config.name:
+            self.old = pending(self._last)  # It is being taken back already.
+
+    def _part(self, config: str) -> Part | None:
+        if not config or config == self.config.name:
+            return None
+        return Part(ENDPOINT_CONFIG, self._aws, {"EndpointConfigName": config})
+
+    # ── looks ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _note(self, description: Body) -> None:
+        """Learn from a look."""
+        self._last, ours = description, self.config.name
+        self._newest = max(self._newest, description["LastModifiedTime"])
+        if pending(description) == ours and running(description) != ours:
+            self._shown, self.old = True, running(description)
+        self._arrived = self._arrived or running(description) == ours
+
+    def _counts(self, description: Body) -> bool:
+        """Whether a look shows the endpoint as it is since our update was taken, and not as it was before."""
+        if description["LastModifiedTime"] < self._newest:
+            return False
+        if self._shown or self._arrived:
+            return True
+        if self._sent is not Known.MADE or self._sent_at is None:
+            return self._sent is Known.UNTRIED
+        since = self._now - self._sent_at
+        changed = description["LastModifiedTime"].timestamp()
+        taken = service_time(self.answer) if self.answer else float("inf")  # In whole seconds.
+        return (
+            changed > taken + 1.0 or (changed >= taken and since > SETTLED_SECONDS) or since > VISIBLE_SECONDS
         )
+
+    async def _needed(self, config: Part) -> bool:
+        if config is self._leftover and self._made is not None:
+            there = await config.look()
+            if there is not None and there[ENDPOINT_CONFIG.created] > self._made:
+                return True  # Another one of the old one's name: somebody needs it.
+        description = await self.endpoint.look()
+        if description is None or self.is_another(description):
+            return reading.uses(description, config.name)
+        if description["LastModifiedTime"] < self._newest:
+            raise Transient(f"the {self.endpoint.noun} is shown as it was before")
+        self._note(description)
+        return reading.uses(description, config.name)
 
     # ── launch ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -65,10 +126,24 @@ class Update(Way):
     def _doubtful(self) -> bool:
         return self._sent is Known.DOUBTFUL
 
+    async def _found_config(self, description: Body) -> None:
+        await super()._found_config(description)
+        if self.config.owner:
+            try:
+                self._replaces = (await self.config.tags(description)).get(REPLACES_TAG)
+            except (Denied, Unsupported):
+                self._replaces = None
+
     async def _deploy(self) -> None:
-        if self._sent is Known.MADE or (self._doubtful and self._took(await self.endpoint.describe())):
+        if self._sent is Known.MADE:
             return
-        self._sent_at = self._sent_at or self._now
+        description = await self.endpoint.describe()
+        if self._took(description):
+            return
+        self._check_free(description)
+        self.old = running(description)
+        await self._retag()
+        self._sent_at = self._now
         try:
             self.answer = await self._ask_for(self.config.name)
         except Transient as error:
@@ -78,63 +153,111 @@ class Update(Way):
             self._sent = Known.DOUBTFUL
             raise
         except ServiceError as refusal:
-            self._check_visible(refusal)
-            description = await self.endpoint.describe()
-            if self._doubtful and self._took(description):
-                return
-            if (state := description["EndpointStatus"]) in IN_PROGRESS:
-                raise Transient(f"the {self.endpoint.noun} is {state}: {refusal}") from refusal
-            raise
+            await self._look_why(refusal)
+            return
         self._sent, self._sent_at = Known.MADE, self._now
 
     async def _ask_for(self, config: str) -> Body:
         return await self.endpoint.call("update", EndpointConfigName=config)
 
     def _took(self, description: Body) -> bool:
-        """Note whether an unanswered update was carried out, as far as can be seen."""
-        target, coming = self.config.name, pending(description)
-        untold = description["EndpointStatus"] == "Updating" and not coming
-        if target in (running(description), coming) or untold:
+        """Note whether our update was carried out, as far as can be seen."""
+        if self.is_another(description):
+            raise ServiceError(f"the {self.endpoint.noun} was deleted by somebody else, and another one made")
+        self._note(description)
+        if self.config.name in (running(description), pending(description)):
             self._sent = Known.MADE
         return self._sent is Known.MADE
 
-    def _began(self, description: Body) -> bool:
-        """Whether the update has begun, as far as can be seen: the service may still show the endpoint as it was."""
-        changed = description.get("LastModifiedTime") != self._before.get("LastModifiedTime")
-        shown = description["EndpointStatus"] != "InService" or self.config.name in (
-            running(description),
-            pending(description),
-        )
-        late = self._now - self._sent_at > SETTLED_SECONDS
-        self._seen = self._seen or changed or shown or late
-        return self._seen
+    def _check_free(self, description: Body) -> None:
+        state = description["EndpointStatus"]
+        if state in IN_PROGRESS or state == "Deleting":
+            raise Transient(f"the {self.endpoint.noun} is {state}; it can be updated when that has ended")
+        if description["LastModifiedTime"] < self._newest:
+            raise Transient(f"the {self.endpoint.noun} is shown as it was before")
+
+    async def _look_why(self, refusal: ServiceError) -> None:
+        """Return if a refused update is under way nevertheless; raise `Transient` if it may be asked for later."""
+        self._check_visible(refusal)
+        description = await self.endpoint.describe()
+        if self._took(description):
+            return
+        self._check_busy(description, refusal)
+        raise refusal
+
+    def _check_busy(self, description: Body, refusal: ServiceError, aim: str = "be updated") -> None:
+        state = description["EndpointStatus"]
+        if state in IN_PROGRESS or _IN_PROGRESS_TEXT in str(refusal).lower():
+            raise Transient(
+                f"the {self.endpoint.noun} is {state}, and can't {aim} before that ends ({refusal})"
+            ) from refusal
+
+    async def _retag(self) -> None:
+        """Have the configuration's tag say what it will replace."""
+        if not self.config.owner or self._replaces == self.old:
+            return
+        arn = (await self.config.describe())[ENDPOINT_CONFIG.arn_key]
+        tags = [{"Key": REPLACES_TAG, "Value": self.old}]
+        try:
+            await self._aws.call("sagemaker", "add_tags", ResourceArn=arn, Tags=tags)
+        except (Denied, Unsupported):
+            if self._replaces is not None:
+                raise  # A restarted step would go by what is not true any more.
+        else:
+            self._replaces = self.old
 
     # ── the end ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def status(self, description: Body) -> Status:
         """Read a DescribeEndpoint answer: only in service on the new configuration counts."""
-        self._last = description
-        return reading.status(description, self.config.name, began=self._began(description))
+        counts = self._counts(description)
+        if counts:
+            self._note(description)
+        status = reading.status(description, self.config.name, self._elsewhere(description) if counts else "")
+        if status.phase is Phase.SUCCEEDED and pending(description) == self.old:
+            return replace(
+                status, phase=Phase.RUNNING
+            )  # Somebody takes it back: it is seen what comes of that.
+        return status
+
+    def _elsewhere(self, description: Body) -> str:
+        """Return why the endpoint is not, and will not be, on our configuration; blank if it may be."""
+        ours, runs, coming = self.config.name, running(description), pending(description)
+        idle = description["EndpointStatus"] == "InService"
+        if ours in (runs, coming) or not (idle or coming):
+            return ""
+        if idle and runs == self.old and not self._arrived:
+            told = description.get("FailureReason") or "the service rolled the update back"
+            return f"the endpoint runs {runs} again" + (
+                "" if description.get("FailureReason") else f": {told}"
+            )
+        return f"the endpoint was moved to {coming or runs} by somebody else"
 
     async def settle(self, status: Status) -> Status:
         """Remove the configuration that is no longer needed: after a success the old one, else the new one."""
         if status.phase is Phase.SUCCEEDED:
             self.over = True  # From here on there is no way back.
-            if self.old and self.old != self.config.name:
-                self._leftover = Part(ENDPOINT_CONFIG, self._aws, {"EndpointConfigName": self.old})
+            self._leftover = self._leftover or self._part(self.old)
             status = await self._tagged(status)
-            return reading.amended(status, *await self._remove([self._leftover] if self._leftover else []))
-        there = status.phase is not Phase.STOPPED
-        self._restoring = self._restoring or (status.state == "InService" and running(self._last) == self.old)
-        if there and self.config.name in (running(self._last), pending(self._last)):
-            way = f"go back with: {self.config.as_role(self._back)}"
+            if self._leftover is None:
+                return status
+            return reading.amended(status, *await self._remove(self._leftover))
+        status = reading.amended(status, *await self._cleared(status))
+        self.over, self._leftover = True, None
+        return status
+
+    async def _cleared(self, status: Status) -> tuple[list[str], list[str]]:
+        config = self.config
+        if status.state in ("Failed", MIXED) or await self._needed(config):
+            way = f"go back with: {config.as_role(self._back)}"
             if status.state == "Failed":
                 way = f"SageMaker lets a failed endpoint only be deleted: {self.endpoint.delete_command}"
-            status = reading.amended(status, (), (f"the {self.config.noun} is in use and was left; {way}",))
-        else:
-            status = reading.amended(status, *await self._remove([self.config]))
-        self.over = True
-        return status
+            return [], [f"the {config.noun} is in use and was left; {way}"]
+        done, left = await self._remove(config)
+        if old := self._part(self.old):
+            away = status.phase is Phase.STOPPED or self.old not in (running(self._last), pending(self._last))
+            left += [f"the {old.noun}, which it had, was left"] if away else []
+        return done, left
 
     async def _tagged(self, status: Status) -> Status:
         """Give the endpoint the user's tags."""
@@ -155,69 +278,94 @@ class Update(Way):
     async def stop(self) -> StopAnswer:
         """Have the endpoint go back to its old configuration; then delete the new one."""
         if self.over:
-            if self._leftover is not None:
+            if self._leftover is not None and not await self._needed(self._leftover):
                 await self._leftover.delete()
             return StopAnswer.ENDED
-        try:
-            if self._sent is Known.UNTRIED or (self._doubtful and not await self._found()):
-                return await self._stop_config()
-            if not self._restoring:
-                await self._restore()
-            description = await self.endpoint.describe()
-        except NotFound:
-            return await self._stop_config()  # Somebody deleted the endpoint.
-        state = description["EndpointStatus"]
-        if state in IN_PROGRESS or (state == "InService" and running(description) != self.old):
-            raise Transient(f"the {self.endpoint.noun} is {state}, on its way back to {self.old}")
-        if state != "InService":
+        if self._sent is Known.UNTRIED and self.config.known is Known.UNTRIED and not self.config.owner:
+            return StopAnswer.ENDED
+        description = await self.endpoint.look()
+        if description is None or self.is_another(description):
+            return await self._stop_config()
+        overtaken = description["LastModifiedTime"] < self._newest
+        if not overtaken:
+            self._note(description)
+        state, ours = description["EndpointStatus"], self.config.name
+        if state == "Deleting" or overtaken:
+            raise Transient(f"the {self.endpoint.noun} is {state}, or not shown as it is yet")
+        broken = state in ("Failed", MIXED) and self._sent is not Known.UNTRIED
+        if broken or ours in (running(description), pending(description)):
+            await self._go_back(description)
+        return await self._stop_unused(description)
+
+    async def _go_back(self, description: Body) -> None:
+        """Ask for the old configuration. SageMaker refuses that while the update is under way. Always raises."""
+        state, ours, noun = description["EndpointStatus"], self.config.name, self.endpoint.noun
+        coming = pending(description)
+        if running(description) == ours and coming not in ("", ours):
+            whose = "on its way back to" if coming == self.old else "being moved by somebody else to"
+            raise Transient(f"the {noun} is {state}, {whose} {coming}")
+        if state in ("Failed", MIXED):
             why = description.get("FailureReason", "no reason given")
-            raise ServiceError(f"the {self.endpoint.noun} is {state}, and can't go back: {why}")
-        return await self._stop_config()
+            raise ServiceError(f"the {noun} is {state}, and was left as it is: {why}")
+        if not self.old or self.old == ours:
+            raise ServiceError(f"the {noun} runs {ours}, and there is nothing to go back to")
+        await self._ask_back()
+        raise Transient(f"the {noun} is on its way back to {self.old}")
 
-    async def _found(self) -> bool:
-        """Look for an update whose answer was lost, for some seconds.
-
-        What was not carried out by then can't be any more once its configuration is gone.
-        """
-        if self._took(await self.endpoint.describe()):
-            return True
-        now = self._now
-        self._looking_since = self._looking_since or now
-        if now - self._looking_since < LOOK_SECONDS:
-            raise Transient(f"it is looked for what became of the update of {self.endpoint.name}")
-        return False
-
-    async def _restore(self) -> None:
-        """Ask for the old configuration. SageMaker refuses that while the update is under way."""
+    async def _ask_back(self) -> None:
         try:
             await self._ask_for(self.old)
         except (Transient, Denied):
             raise
+        except NotFound as gone:
+            if await self.endpoint.look() is not None:
+                self.old = ""
+                raise ServiceError(
+                    f"the {self.endpoint.noun} stays on {self.config.name}: there is nothing to go back to ({gone}); "
+                    "update it to another configuration, and delete this one then"
+                ) from gone
         except ServiceError as refusal:
-            description = await self.endpoint.describe()
-            state = description["EndpointStatus"]
-            began = self._began(description)
-            back = running(description) == self.old and state == "InService" and began
-            if not back and pending(description) != self.old:
-                if state in IN_PROGRESS or not began:
-                    raise Transient(
-                        f"the {self.endpoint.noun} is {state}, and can't go back before that ends ({refusal})"
-                    ) from refusal
+            description = await self.endpoint.look()
+            if description is None or self.is_another(description):
+                return
+            self._check_busy(description, refusal, "go back")
+            if running(description) == self.config.name and not pending(description):
                 await self._ask_for(
                     self.old
-                )  # What was in progress may just have ended; else it is refused again.
-        self._restoring = True
+                )  # What was in progress has just ended; else it is refused again.
+
+    async def _stop_unused(self, description: Body) -> StopAnswer:
+        """Delete our configuration, which the endpoint does not show, once it is certain that it will not."""
+        state = description["EndpointStatus"]
+        may_come = self._sent is not Known.UNTRIED or self.config.made_at is None
+        if state in IN_PROGRESS and not pending(description) and may_come:
+            raise Transient(f"the {self.endpoint.noun} is {state}, and does not say to which configuration")
+        if self._doubtful and not (self._shown or self._arrived):
+            # What was not carried out by then can't be any more once its configuration is gone.
+            self._look_longer(f"the update of {self.endpoint.name}")
+        elif not self._counts(description):
+            raise Transient(f"the {self.endpoint.noun} does not show yet what became of the update")
+        answer = await self._stop_config()
+        moved = self._arrived and self.old not in (running(description), pending(description))
+        return StopAnswer.NOT_OURS if moved else answer
+
+    # ── by hand ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     @property
     def command(self) -> str:
-        """Go back as soon as that is possible, and delete the new configuration."""
-        wait, delete = self.endpoint.command("wait", "endpoint-in-service"), self.config.delete_command
+        """Go back as soon as that is possible, and delete the new configuration, if it is certainly not needed."""
+        config, last = self.config, self._last
+        wait = self.endpoint.command("wait", "endpoint-in-service")
         if self._leftover is not None:
-            return self.config.as_role(self._leftover.delete_command)
-        if self._sent is Known.UNTRIED:
-            return self.config.as_role(delete)
-        steps = [wait, delete] if self._restoring else [wait, self._back, wait, delete]
-        return self.config.as_role(" && ".join(steps))
+            return config.as_role(self._leftover.delete_command)
+        if self._sent is Known.UNTRIED and (config.made_at is not None or not config.owner):
+            return config.as_role(config.delete_command)
+        ours = config.name in (running(last), pending(last)) or not (self._shown or self._arrived)
+        if ours and self.old not in ("", config.name):
+            return config.as_role(
+                f"{wait}; {self._back}; {wait}; {self.endpoint.runs('=', self.old)} && {config.delete_command}"
+            )
+        return config.as_role(self.endpoint.unless_running(config))
 
     @property
     def _back(self) -> str:

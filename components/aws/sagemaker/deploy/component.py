@@ -6,7 +6,7 @@ purpose, `DEVIATIONS` says so.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, Literal
 
@@ -14,9 +14,8 @@ from pydantic import Field
 
 from components.aws.inputs import AwsInputs, Where
 from components.aws.sagemaker._api import ENDPOINT, ENDPOINT_CONFIG, Kind
-from components.aws.sagemaker._request import blank_dropped, identified, key_value_tags
+from components.aws.sagemaker._request import blank_dropped, key_value_tags, refuse, wrong_name, wrong_tags
 from components.aws.sagemaker._wiring import checked
-from runner.errors import InputError
 from runner.identity import OWNER_TAG, RUN_TAG, Identity
 from runner.inputs import Flag, JsonObject, KfpType, Outputs, arg
 from runner.job import Component, Job
@@ -41,6 +40,7 @@ DEVIATIONS = (
         "An update succeeds only if the endpoint runs the new configuration in the end; one that the service rolled back "
         "counted as a success."
     ),
+    "What somebody else has changed at the endpoint meanwhile is left as it is, and said.",
     "`OutOfService` and `UpdateRollbackFailed` are failures; the predecessor waited for ever.",
     (
         "With `update_endpoint`, only an answer that there is no such endpoint leads to a new one; any error did. An "
@@ -135,10 +135,11 @@ def request(inputs: DeployInputs, identity: Identity) -> dict[str, Any]:
     Which of the two is sent, the endpoint decides; the configuration is given the name that is used there. Raises
     `InputError`.
     """
+    refuse(_wrong(inputs))
     config: dict[str, Any] = {
         "EndpointConfigName": inputs.endpoint_config_name,
         "ProductionVariants": _variants(inputs),
-        "Tags": _config_tags(inputs),
+        "Tags": key_value_tags(inputs.endpoint_config_tags, "endpoint_config_tags"),
         **blank_dropped(KmsKeyId=inputs.resource_encryption_key),
     }
     endpoint: dict[str, Any] = {
@@ -163,48 +164,48 @@ def request(inputs: DeployInputs, identity: Identity) -> dict[str, Any]:
 def _named(kind: Kind, given: str, owner: str, identity: Identity) -> str:
     """Return a name that SageMaker takes; without a hyphen behind the kind's word, as the predecessor's were."""
     generated = identity.name(kind.prefix, owner, kind.limit) if owner else f"{kind.prefix}{identity.suffix}"
-    name = given or generated
-    identified(kind, {kind.name_key: name}, Identity(COMPONENT))  # Raises where it is not possible.
-    return name
+    return given or generated
 
 
-def _config_tags(inputs: DeployInputs) -> list[dict[str, str]]:
-    try:
-        return key_value_tags(inputs.endpoint_config_tags)
-    except InputError as error:
-        raise InputError(str(error).replace("--tags", "--endpoint_config_tags", 1)) from None
+def _wrong(inputs: DeployInputs) -> Iterator[str]:
+    """Say what is wrong with the arguments, in their order."""
+    yield from wrong_name(ENDPOINT, inputs.endpoint_name)
+    yield from wrong_name(ENDPOINT_CONFIG, inputs.endpoint_config_name)
+    yield from wrong_tags(inputs.endpoint_config_tags, "endpoint_config_tags")
+    if not inputs.model_name_1:
+        yield "--model_name_1 is required: there has to be a model to serve"
+    names: set[str] = set()
+    for number in _served(inputs):
+        count, name = getattr(inputs, f"initial_instance_count_{number}"), _variant_name(inputs, number)
+        if count < 1:
+            yield f"--initial_instance_count_{number} is {count}; at least 1 is needed"
+        if name in names:
+            yield f"--variant_name_{number} is {name!r}, which another variant is called, too; use another"
+        names.add(name)
+    yield from wrong_tags(inputs.tags)
+
+
+def _served(inputs: DeployInputs) -> list[int]:
+    return [number for number in VARIANTS if getattr(inputs, f"model_name_{number}")]
+
+
+def _variant_name(inputs: DeployInputs, number: int) -> str:
+    return getattr(inputs, f"variant_name_{number}") or f"variant-name-{number}"
 
 
 def _variants(inputs: DeployInputs) -> list[dict[str, Any]]:
-    if not inputs.model_name_1:
-        raise InputError("--model_name_1 is required: there has to be a model to serve")
-    variants: list[dict[str, Any]] = []
-    wrong: list[str] = []
-    for number in VARIANTS:
-        if not getattr(inputs, f"model_name_{number}"):
-            continue
-        count = getattr(inputs, f"initial_instance_count_{number}")
-        name = getattr(inputs, f"variant_name_{number}") or f"variant-name-{number}"
-        if count < 1:
-            wrong.append(f"--initial_instance_count_{number} is {count}; at least 1 is needed")
-        if name in (variant["VariantName"] for variant in variants):
-            wrong.append(
-                f"--variant_name_{number} is {name!r}, which another variant is called, too; use another"
-            )
-        variants.append(
-            {
-                "VariantName": name,
-                "ModelName": getattr(inputs, f"model_name_{number}"),
-                "InitialInstanceCount": count,
-                "InstanceType": getattr(inputs, f"instance_type_{number}") or "ml.m4.xlarge",
-                # As the predecessor had it: pipelines that pass a 0 get what they got.
-                "InitialVariantWeight": getattr(inputs, f"initial_variant_weight_{number}") or 1.0,
-                **blank_dropped(AcceleratorType=getattr(inputs, f"accelerator_type_{number}")),
-            }
-        )
-    if wrong:
-        raise InputError("; ".join(wrong))
-    return variants
+    return [
+        {
+            "VariantName": _variant_name(inputs, number),
+            "ModelName": getattr(inputs, f"model_name_{number}"),
+            "InitialInstanceCount": getattr(inputs, f"initial_instance_count_{number}"),
+            "InstanceType": getattr(inputs, f"instance_type_{number}") or "ml.m4.xlarge",
+            # As the predecessor had it: pipelines that pass a 0 get what they got.
+            "InitialVariantWeight": getattr(inputs, f"initial_variant_weight_{number}") or 1.0,
+            **blank_dropped(AcceleratorType=getattr(inputs, f"accelerator_type_{number}")),
+        }
+        for number in _served(inputs)
+    ]
 
 
 async def check(inputs: DeployInputs, identity: Identity) -> None:
