@@ -112,6 +112,14 @@ class World:
         answer = await self.there.sagemaker.list_endpoints()
         return {row["EndpointName"]: row["EndpointStatus"] for row in answer["Endpoints"]}
 
+    async def asked(self, operation: str, times: int = 1) -> None:
+        """Wait until the service was asked for an operation so often."""
+
+        async def look() -> bool:
+            return sum(call.operation == operation for call in self.there.aws.cloud.calls) >= times
+
+        await eventually(look)
+
     async def gone(self) -> bool:
         """Whether there is no endpoint, nor any configuration; an endpoint takes a moment to go."""
 
@@ -163,11 +171,14 @@ async def test_a_deploy_serves_when_it_has_ended(here: World) -> None:
 
 async def test_two_variants_of_the_sample_model(here: World) -> None:
     code, errors, _ = await here.ends(
-        model_name_1=SAMPLE, model_name_2="good", initial_variant_weight_2="0", endpoint_name="two"
+        model_name_1=SAMPLE, model_name_2="good", initial_variant_weight_2="3", endpoint_name="two"
     )
     assert code == 0, errors
     body = ",".join(["0"] * 64).encode()
-    assert b"closest_cluster" in await here.there.invoke("two", body, ContentType="text/csv")
+    target = {"ContentType": "text/csv", "TargetVariant": "variant-name-1"}
+    assert b"closest_cluster" in await here.there.invoke("two", body, **target)
+    weights = [row["DesiredWeight"] for row in (await here.there.describe("two"))["ProductionVariants"]]
+    assert weights == [1.0, 3.0]
 
 
 async def test_a_container_that_does_not_come_up_leaves_nothing_and_its_reason_is_told(here: World) -> None:
@@ -228,7 +239,7 @@ async def test_a_stop_while_it_is_made_takes_it_back_as_soon_as_the_service_lets
     async with here.step(model_name_1="gated", endpoint_name="ep") as step:
         await step.until("| waits")
         step.process.send_signal(signal.SIGTERM)
-        await asyncio.sleep(0.5)
+        await here.asked("DeleteEndpoint")
         assert await here.endpoints() == {"ep": "Creating"}, "it can't be deleted now"
         here.gate.touch()
         code, errors = await step.end()
@@ -242,7 +253,7 @@ async def test_a_stop_while_it_is_updated_brings_it_back(here: World) -> None:
     async with here.step(model_name_1="gated", endpoint_name="ep", update_endpoint="True") as step:
         await step.until("| waits")
         step.process.send_signal(signal.SIGTERM)
-        await asyncio.sleep(0.5)
+        await here.asked("UpdateEndpoint", 2)  # To the new configuration, and back.
         assert await here.endpoints() == {"ep": "Updating"}
         here.gate.touch()
         code, errors = await step.end()
