@@ -274,6 +274,7 @@ async def test_a_missing_output_bucket_fails_the_job_at_upload() -> None:
         assert job["FailureReason"] == (
             "ClientError: Artifact upload failed:The specified bucket does not exist"
             " (s3://nowhere/x/job-1/output/model.tar.gz)"
+            " (Embedded cloud: make the bucket first, or bring it with --local-folder.)"
         )
 
 
