@@ -132,7 +132,8 @@ def _failure(error: Exception, service: str, operation: str, endpoint: str) -> R
     if isinstance(error, _BAD_CREDENTIALS) or getattr(error, "filename", None):
         return ServiceError(
             f"no AWS credentials to call {service} with ({told}); set AWS_PROFILE or AWS_ACCESS_KEY_ID and "
-            "AWS_SECRET_ACCESS_KEY, give the pod's service account a role, or use the embedded cloud: emulate, or run with --local"
+            "AWS_SECRET_ACCESS_KEY, give the pod's service account a role, or use the embedded cloud: "
+            "emulate, or run with --local"
         )
     if isinstance(error, _NOT_REACHED) and not _was_connected(error):
         return Unreachable(
