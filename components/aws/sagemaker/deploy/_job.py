@@ -19,9 +19,10 @@ from components.aws.sagemaker._job import CLOCK_DRIFT, VISIBLE_SECONDS, service_
 from components.aws.sagemaker.deploy import _parts
 from components.aws.sagemaker.deploy import _status as reading
 from components.aws.sagemaker.deploy._create import Creation
+from components.aws.sagemaker.deploy._looks import REPLACES_TAG
 from components.aws.sagemaker.deploy._parts import Body, Known, NotSent, Part, Unsettled
 from components.aws.sagemaker.deploy._status import IN_PROGRESS, pending, running
-from components.aws.sagemaker.deploy._update import REPLACES_TAG, Update
+from components.aws.sagemaker.deploy._update import Update
 from components.aws.sagemaker.deploy._ways import Way
 from components.aws.session import Aws
 from runner.errors import NameTaken, NotFound, ServiceError, Transient
