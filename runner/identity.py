@@ -19,6 +19,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+OUR_TAGS = "kfp-runner/"
+"""What the keys of all tags of ours begin with."""
 RUN_TAG = "kfp-runner/run"
 """Tag whose value is the pipeline run's id: all jobs of a run can be found, and stopped, by it."""
 RUN_ID = re.compile(r"[\w .:/=+@-]{0,200}")

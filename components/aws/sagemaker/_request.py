@@ -8,7 +8,7 @@ from typing import Any
 
 from components.aws.sagemaker._api import Kind
 from runner.errors import InputError
-from runner.identity import OWNER_TAG, RUN_TAG, Identity
+from runner.identity import OUR_TAGS, OWNER_TAG, RUN_TAG, Identity
 
 MOST_TAGS, LONGEST_KEY, LONGEST_VALUE = 50, 128, 256
 
@@ -41,7 +41,7 @@ def wrong_tags(tags: Mapping[str, Any], argument: str = "tags") -> Iterator[str]
 def _wrong_tag(key: str, value: str) -> str:
     if key.lower().startswith("aws:"):
         return "begins with aws:, which is kept for AWS"
-    if key in (OWNER_TAG, RUN_TAG):
+    if key.startswith(OUR_TAGS):
         return "is a tag by which kfp-runner knows its jobs; use another key"
     if not 0 < len(key) <= LONGEST_KEY:
         return f"is a key of {len(key)} characters; 1 to {LONGEST_KEY} are possible"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -23,7 +22,7 @@ from runner.events import Phase
 from runner.identity import OWNER_TAG, RUN_TAG, Identity
 from runner.job import StopAnswer
 from runner.spec import parse
-from tests.support.paths import SHARED
+from tests.unit.aws.recorded import JOB_STATES, arguments, at, holds_all, needs_recorded
 
 IDENTITY = Identity("aws.sagemaker.batch_transform", suffix="20260131120000-AB12")
 IN_RUN = Identity("aws.sagemaker.batch_transform", "run-1", "transform")
@@ -33,7 +32,6 @@ GIVEN: dict[str, Any] = {
     "input_location": "s3://b/in",
     "output_location": "s3://b/out",
 }
-REQUESTS = SHARED / "data" / "sagemaker_requests.json"
 
 
 def body(identity: Identity = IDENTITY, **changes: Any) -> dict[str, Any]:
@@ -112,18 +110,13 @@ SOURCE = "TransformInput.DataSource.S3DataSource"
     ],
 )
 def test_each_input_goes_where_the_predecessor_sent_it(given: dict[str, Any], where: str, sent: Any) -> None:
-    found: Any = body(**given)
-    for part in where.split("."):
-        found = (found or {}).get(part)
-    assert found == sent
+    assert at(body(**given), where) == sent
 
 
-@pytest.mark.skipif(not REQUESTS.exists(), reason="the material recorded from the predecessor is not here")
+@needs_recorded
 def test_every_recorded_input_exists_and_none_is_forgotten() -> None:
-    recorded = json.loads(REQUESTS.read_text())["components"]["batch_transform"]
-    names = {name for entry in recorded["fields"] for name in re.findall(r"[a-z_]+", entry["arg"])}
-    assert set(transform.TransformInputs.model_fields) - {"region", "endpoint_url", "assume_role"} == names
-    assert set(transform.TransformOutputs.model_fields) == set(recorded["outputs"])
+    names = arguments("batch_transform")
+    assert holds_all("batch_transform", transform.TransformInputs, transform.TransformOutputs, names)
 
 
 def test_in_a_pipeline_run_the_job_is_known_again() -> None:
@@ -355,14 +348,7 @@ def description(state: str, **more: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("state", "phase", "brief"),
-    [
-        ("InProgress", Phase.RUNNING, False),
-        ("Completed", Phase.SUCCEEDED, False),
-        ("Failed", Phase.FAILED, False),
-        ("Stopping", Phase.STOPPING, True),
-        ("Stopped", Phase.STOPPED, False),
-        ("SomethingNew", Phase.RUNNING, False),
-    ],
+    JOB_STATES,
 )
 def test_the_services_words(state: str, phase: Phase, brief: bool) -> None:
     status = transform.status(description(state))

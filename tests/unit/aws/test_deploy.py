@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
@@ -17,12 +16,11 @@ from runner.errors import InputError
 from runner.events import Phase
 from runner.identity import OWNER_TAG, RUN_TAG, Identity
 from runner.spec import parse
-from tests.support.paths import SHARED
+from tests.unit.aws.recorded import at, needs_recorded, recorded
 
 IDENTITY = Identity("aws.sagemaker.deploy", suffix="20260131120000-AB12")
 IN_RUN = Identity("aws.sagemaker.deploy", "run-1", "deploy")
 GIVEN: dict[str, Any] = {"region": "us-east-1", "model_name_1": "m-1"}
-REQUESTS = SHARED / "data" / "sagemaker_requests.json"
 CONFIG, CREATE, UPDATE = "CreateEndpointConfig", "CreateEndpoint", "UpdateEndpoint"
 
 
@@ -96,10 +94,7 @@ TAG = [{"Key": "a", "Value": "1"}]
     ],
 )
 def test_each_input_goes_where_the_predecessor_sent_it(given: dict[str, Any], where: str, sent: Any) -> None:
-    found: Any = requests(**given)
-    for part in where.split("."):
-        found = found[int(part)] if part.isdigit() else found.get(part)
-    assert found == sent
+    assert at(requests(**given), where) == sent
 
 
 def test_an_update_has_a_generated_configuration_and_a_creation_instead_the_given_one() -> None:
@@ -115,17 +110,17 @@ def test_a_variant_without_a_model_is_left_out_whatever_else_is_said_of_it() -> 
     assert len(made[CONFIG]["ProductionVariants"]) == 1
 
 
-@pytest.mark.skipif(not REQUESTS.exists(), reason="the material recorded from the predecessor is not here")
+@needs_recorded
 def test_every_recorded_input_exists_and_none_is_forgotten() -> None:
-    recorded = json.loads(REQUESTS.read_text())["components"]["deploy"]
+    known = recorded("deploy")
     names: set[str] = set()
-    for entry in recorded["fields"]:
+    for entry in known["fields"]:
         for name in re.findall(r"[a-z_]{4,}", entry["arg"]):
             names |= {f"{name}{n}" for n in (1, 2, 3)} if name.endswith("_") else {name}
             names |= {f"{name[:-1]}{n}" for n in (1, 2, 3)} if name.endswith("_i") else set()
     names = {name for name in names if not name.endswith("_i")}
     assert set(deploy.DeployInputs.model_fields) - {"region", "endpoint_url", "assume_role"} == names
-    assert set(deploy.DeployOutputs.model_fields) == set(recorded["outputs"])
+    assert set(deploy.DeployOutputs.model_fields) == set(known["outputs"])
 
 
 def test_in_a_pipeline_run_names_and_tags_follow_from_the_run_key() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -27,7 +26,7 @@ from runner.events import Metric, Phase
 from runner.identity import OWNER_TAG, RUN_TAG, Identity
 from runner.job import StopAnswer
 from runner.spec import parse
-from tests.support.paths import SHARED
+from tests.unit.aws.recorded import JOB_STATES, at, needs_recorded, recorded
 
 IDENTITY = Identity("aws.sagemaker.ground_truth", suffix="20260131120000-AB12")
 IN_RUN = Identity("aws.sagemaker.ground_truth", "run-1", "label")
@@ -54,7 +53,6 @@ CUSTOM = {
 }
 PUBLIC = {"worker_type": "public", "workforce_task_price": "0.036"}
 SEGMENTS = {"task_type": "semantic segmentation", "label_attribute_name": "mask-ref"}
-REQUESTS = SHARED / "data" / "sagemaker_requests.json"
 
 
 def body(identity: Identity = IDENTITY, **changes: Any) -> dict[str, Any]:
@@ -179,9 +177,7 @@ PRICE = "HumanTaskConfig.PublicWorkforceTaskPrice.AmountInUsd"
     ],
 )
 def test_each_input_goes_where_the_predecessor_sent_it(given: dict[str, Any], where: str, sent: Any) -> None:
-    found: Any = body(**given)
-    for part in where.split("."):
-        found = (found or {}).get(part)
+    found = at(body(**given), where)
     if isinstance(sent, str) and sent.startswith("…"):
         assert found.endswith(sent[1:])
     else:
@@ -203,17 +199,17 @@ def test_the_algorithm_is_that_of_the_task(task: str, algorithm: str) -> None:
     assert made[ALGORITHMS]["LabelingJobAlgorithmSpecificationArn"] == f"{SPECIFICATION}/{algorithm}"
 
 
-@pytest.mark.skipif(not REQUESTS.exists(), reason="the material recorded from the predecessor is not here")
+@needs_recorded
 def test_every_recorded_input_exists_and_none_is_forgotten() -> None:
-    recorded = json.loads(REQUESTS.read_text())["components"]["ground_truth"]
-    names = {name for entry in recorded["fields"] for name in re.findall(r"[a-z_]+", entry["arg"])}
+    known = recorded("ground_truth")
+    names = {name for entry in known["fields"] for name in re.findall(r"[a-z_]+", entry["arg"])}
     unlisted = {"role", "job_name", "initial_model_arn", "resource_encryption_key", "workteam_arn"}
     unlisted |= {"no_adult_content", "no_ppi", "pre_human_task_function", "post_human_task_function"}
     made = set(labeling.LabelingInputs.model_fields) - {"region", "endpoint_url", "assume_role"}
     assert made == names | unlisted
-    assert set(labeling.LabelingOutputs.model_fields) == set(recorded["outputs"])
-    assert dict(_tasks.FUNCTION_ACCOUNTS) == recorded["lambda_accounts"]
-    assert dict(_tasks.FUNCTIONS) == recorded["task_map"]
+    assert set(labeling.LabelingOutputs.model_fields) == set(known["outputs"])
+    assert dict(_tasks.FUNCTION_ACCOUNTS) == known["lambda_accounts"]
+    assert dict(_tasks.FUNCTIONS) == known["task_map"]
 
 
 def test_the_accounts_are_those_of_the_services_reference() -> None:
@@ -437,15 +433,7 @@ def description(state: str, **more: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("state", "phase", "brief"),
-    [
-        ("Initializing", Phase.PENDING, True),
-        ("InProgress", Phase.RUNNING, False),
-        ("Completed", Phase.SUCCEEDED, False),
-        ("Failed", Phase.FAILED, False),
-        ("Stopping", Phase.STOPPING, True),
-        ("Stopped", Phase.STOPPED, False),
-        ("SomethingNew", Phase.RUNNING, False),
-    ],
+    [("Initializing", Phase.PENDING, True), *JOB_STATES],
 )
 def test_the_services_words(state: str, phase: Phase, brief: bool) -> None:
     status = read_status(description(state))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -22,7 +20,7 @@ from runner.events import Phase
 from runner.identity import OWNER_TAG, RUN_TAG, Identity
 from runner.job import StopAnswer
 from runner.spec import parse
-from tests.support.paths import SHARED
+from tests.unit.aws.recorded import arguments, at, holds_all, needs_recorded
 
 IDENTITY = Identity("aws.sagemaker.model", suffix="20260131120000-AB12")
 IN_RUN = Identity("aws.sagemaker.model", "run-1", "model")
@@ -33,7 +31,6 @@ GIVEN: dict[str, Any] = {
     "role": "arn:aws:iam::123456789012:role/sm",
     "image": IMAGE,
 }
-REQUESTS = SHARED / "data" / "sagemaker_requests.json"
 
 
 def body(identity: Identity = IDENTITY, **changes: Any) -> dict[str, Any]:
@@ -91,18 +88,13 @@ PIPELINE = [{"Image": "i1", "ContainerHostname": "c1"}, {"Image": "i2", "ModelDa
     ],
 )
 def test_each_input_goes_where_the_predecessor_sent_it(given: dict[str, Any], where: str, sent: Any) -> None:
-    found: Any = body(**given)
-    for part in where.split("."):
-        found = found[int(part)] if part.isdigit() else (found or {}).get(part)
-    assert found == sent
+    assert at(body(**given), where) == sent
 
 
-@pytest.mark.skipif(not REQUESTS.exists(), reason="the material recorded from the predecessor is not here")
+@needs_recorded
 def test_every_recorded_input_exists_and_none_is_forgotten() -> None:
-    recorded = json.loads(REQUESTS.read_text())["components"]["model"]
-    names = {name for entry in recorded["fields"] for name in re.findall(r"[a-z_]+", entry["arg"])}
-    assert set(model.ModelInputs.model_fields) - {"region", "endpoint_url", "assume_role"} == names
-    assert set(model.ModelOutputs.model_fields) == set(recorded["outputs"])
+    names = arguments("model")
+    assert holds_all("model", model.ModelInputs, model.ModelOutputs, names)
 
 
 def test_in_a_pipeline_run_the_model_carries_the_tags_by_which_it_is_known_again() -> None:

@@ -17,12 +17,11 @@ from runner.errors import InputError
 from runner.events import Phase
 from runner.identity import OWNER_TAG, RUN_TAG, Identity
 from runner.spec import parse
-from tests.support.paths import SHARED
+from tests.unit.aws.recorded import JOB_STATES, arguments, at, holds_all, needs_recorded
 
 IDENTITY = Identity("aws.sagemaker.process", suffix="20260131120000-AB12")
 IN_RUN = Identity("aws.sagemaker.process", "run-1", "process")
 ROOT = "/opt/ml/processing"
-REQUESTS = SHARED / "data" / "sagemaker_requests.json"
 
 
 def fetched(name: str = "in", path: str = f"{ROOT}/in", **more: Any) -> dict[str, Any]:
@@ -125,19 +124,14 @@ CLUSTER = "ProcessingResources.ClusterConfig"
     ],
 )
 def test_each_input_goes_where_the_predecessor_sent_it(given: dict[str, Any], where: str, sent: Any) -> None:
-    found: Any = body(**given)
-    for part in where.split("."):
-        found = (found or {}).get(part)
-    assert found == sent
+    assert at(body(**given), where) == sent
 
 
-@pytest.mark.skipif(not REQUESTS.exists(), reason="the material recorded from the predecessor is not here")
+@needs_recorded
 def test_every_recorded_input_exists_and_none_is_forgotten() -> None:
-    recorded = json.loads(REQUESTS.read_text())["components"]["process"]
-    names = {name for entry in recorded["fields"] for name in re.findall(r"[a-z_]+", entry["arg"])}
+    names = arguments("process")
     names = names - {"vpc", "pair"} | {"vpc_security_group_ids", "vpc_subnets", "job_name", "role"}
-    assert set(process.ProcessingInputs.model_fields) - {"region", "endpoint_url", "assume_role"} == names
-    assert set(process.ProcessingOutputs.model_fields) == set(recorded["outputs"])
+    assert holds_all("process", process.ProcessingInputs, process.ProcessingOutputs, names)
 
 
 def test_in_a_pipeline_run_the_job_is_known_again() -> None:
@@ -287,14 +281,7 @@ def ran(seconds: float) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("state", "phase", "brief"),
-    [
-        ("InProgress", Phase.RUNNING, False),
-        ("Completed", Phase.SUCCEEDED, False),
-        ("Failed", Phase.FAILED, False),
-        ("Stopping", Phase.STOPPING, True),
-        ("Stopped", Phase.STOPPED, False),
-        ("SomethingNew", Phase.RUNNING, False),
-    ],
+    JOB_STATES,
 )
 def test_the_services_words(state: str, phase: Phase, brief: bool) -> None:
     status = process.status(description(state))

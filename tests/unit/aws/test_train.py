@@ -20,7 +20,7 @@ from components.aws.validate import check
 from runner.errors import InputError
 from runner.events import LogLine, Metric, Notice, Phase, Status
 from runner.identity import Identity
-from tests.support.paths import SHARED
+from tests.unit.aws.recorded import REQUESTS, at, needs_recorded, recorded
 
 IDENTITY = Identity("aws.sagemaker.train", suffix="20260131120000-AB12")
 CHANNEL = {
@@ -40,7 +40,6 @@ GIVEN: dict[str, Any] = {
     "channels": [CHANNEL],
     "model_artifact_path": "s3://bucket/out",
 }
-REQUESTS = SHARED / "data" / "sagemaker_requests.json"
 
 
 def inputs(**changes: Any) -> train.TrainingInputs:
@@ -147,20 +146,17 @@ SPOT: dict[str, Any] = {"spot_instance": True, "checkpoint_config": {"S3Uri": "s
     ],
 )
 def test_each_input_goes_where_the_predecessor_sent_it(given: dict[str, Any], where: str, sent: Any) -> None:
-    found: Any = body(**given)
-    for part in where.split("."):
-        found = found[int(part)] if part.isdigit() else found.get(part)
-    assert found == sent
+    assert at(body(**given), where) == sent
 
 
-@pytest.mark.skipif(not REQUESTS.exists(), reason="the material recorded from the predecessor is not here")
+@needs_recorded
 def test_every_recorded_input_exists_and_none_is_forgotten() -> None:
-    recorded = json.loads(REQUESTS.read_text())["components"]["train"]
-    names = {name for entry in recorded["fields"] for name in re.split(r"\W+", entry["arg"])}
+    known = recorded("train")
+    names = {name for entry in known["fields"] for name in re.split(r"\W+", entry["arg"])}
     connection = {"region", "endpoint_url", "assume_role"}
     assert set(train.TrainingInputs.model_fields) - connection == names
-    assert set(train.TrainingOutputs.model_fields) == set(recorded["outputs"])
-    for entry in recorded["fields"]:
+    assert set(train.TrainingOutputs.model_fields) == set(known["outputs"])
+    for entry in known["fields"]:
         top = re.split(r"[.\[{( ]", entry["to"])[0]
         everything = {
             **body(
@@ -514,7 +510,7 @@ async def test_outputs_of_an_algorithm_resource() -> None:
 # ── Images ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.skipif(not REQUESTS.exists(), reason="the material recorded from the predecessor is not here")
+@needs_recorded
 def test_every_built_in_algorithm_in_every_region() -> None:
     recorded = json.loads(REQUESTS.read_text())
     registry = recorded["builtin_registry"]

@@ -21,7 +21,8 @@ from runner.errors import InputError
 from runner.events import Metric, Phase
 from runner.identity import OWNER_TAG, RUN_TAG, Identity, nth
 from runner.spec import arguments
-from tests.support.paths import CONTRACTS, SHARED
+from tests.support.paths import CONTRACTS
+from tests.unit.aws.recorded import JOB_STATES, at, needs_recorded, recorded
 
 IDENTITY = Identity("aws.sagemaker.hyperparameter_tuning", suffix="20260131120000-AB12")
 CHANNEL = {
@@ -54,7 +55,6 @@ BAND: dict[str, Any] = {
     "strategy": "Hyperband",
     "strategy_config": {"HyperbandStrategyConfig": {"MinResource": 1, "MaxResource": 10}},
 }
-REQUESTS = SHARED / "data" / "sagemaker_requests.json"
 
 
 def body(identity: Identity = IDENTITY, **changes: Any) -> dict[str, Any]:
@@ -63,12 +63,6 @@ def body(identity: Identity = IDENTITY, **changes: Any) -> dict[str, Any]:
     assert (operation, more) == ("CreateHyperParameterTuningJob", [])
     made: dict[str, Any] = request
     return made
-
-
-def at(found: Any, where: str) -> Any:
-    for part in where.split("."):
-        found = found[int(part)] if part.isdigit() else found.get(part)
-    return found
 
 
 # ── The arguments ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -91,9 +85,9 @@ def test_what_the_predecessor_took_is_taken() -> None:
     assert [o["name"] for o in contract["outputs"]] == [*tuning.TuningOutputs.model_fields]
 
 
-@pytest.mark.skipif(not REQUESTS.exists(), reason="the material recorded from the predecessor is not here")
+@needs_recorded
 def test_every_recorded_input_is_sent_where_it_was() -> None:
-    recorded = json.loads(REQUESTS.read_text())["components"]["hyperparameter_tuning"]
+    known = recorded("hyperparameter_tuning")
     everything = json.dumps(
         body(
             **SPOT,
@@ -103,10 +97,10 @@ def test_every_recorded_input_is_sent_where_it_was() -> None:
             vpc_security_group_ids="b",
         )
     )
-    for entry in recorded["fields"][:-1]:
+    for entry in known["fields"][:-1]:
         for member in re.findall(r"[A-Z]\w+", entry["to"].split(" ")[0]):
             assert f'"{member}"' in everything, entry
-    assert set(recorded["outputs"]) == set(tuning.TuningOutputs.model_fields)
+    assert set(known["outputs"]) == set(tuning.TuningOutputs.model_fields)
 
 
 # ── The request ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -549,16 +543,7 @@ def counters(
 
 @pytest.mark.parametrize(
     ("state", "phase", "brief"),
-    [
-        ("InProgress", Phase.RUNNING, False),
-        ("Completed", Phase.SUCCEEDED, False),
-        ("Failed", Phase.FAILED, False),
-        ("Stopping", Phase.STOPPING, True),
-        ("Stopped", Phase.STOPPED, False),
-        ("Deleting", Phase.STOPPING, True),
-        ("DeleteFailed", Phase.FAILED, False),
-        ("SomethingNew", Phase.RUNNING, False),
-    ],
+    [*JOB_STATES, ("Deleting", Phase.STOPPING, True), ("DeleteFailed", Phase.FAILED, False)],
 )
 def test_the_services_words(state: str, phase: Phase, brief: bool) -> None:
     told = status(description(state, BestTrainingJob=BEST))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,7 +19,7 @@ from runner.events import Phase
 from runner.identity import OWNER_TAG, RUN_TAG, Identity
 from runner.job import StopAnswer
 from runner.spec import parse
-from tests.support.paths import SHARED
+from tests.unit.aws.recorded import arguments, holds_all, needs_recorded
 
 IDENTITY = Identity("aws.sagemaker.workteam", suffix="20260131120000-AB12")
 IN_RUN = Identity("aws.sagemaker.workteam", "run-1", "team")
@@ -33,7 +31,6 @@ GIVEN: dict[str, Any] = {
     "user_groups": "g1, g2",
     "client_id": "client",
 }
-REQUESTS = SHARED / "data" / "sagemaker_requests.json"
 
 
 def body(identity: Identity = IDENTITY, **changes: Any) -> dict[str, Any]:
@@ -88,12 +85,10 @@ def test_each_input_goes_where_the_predecessor_sent_it(given: dict[str, Any], wh
     assert body(**given).get(where) == sent
 
 
-@pytest.mark.skipif(not REQUESTS.exists(), reason="the material recorded from the predecessor is not here")
+@needs_recorded
 def test_every_recorded_input_exists_and_none_is_forgotten() -> None:
-    recorded = json.loads(REQUESTS.read_text())["components"]["workteam"]
-    names = {name for entry in recorded["fields"] for name in re.findall(r"[a-z_]+", entry["arg"])}
-    assert set(workteam.WorkteamInputs.model_fields) - {"region", "endpoint_url", "assume_role"} == names
-    assert set(workteam.WorkteamOutputs.model_fields) == set(recorded["outputs"])
+    names = arguments("workteam")
+    assert holds_all("workteam", workteam.WorkteamInputs, workteam.WorkteamOutputs, names)
 
 
 def test_in_a_pipeline_run_the_team_carries_the_tags_by_which_it_is_known_again() -> None:

@@ -7,56 +7,29 @@ RoutingConfig, ManagedInstanceScaling, EnableSSMAccess, InferenceAmiVersion, Met
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from components.aws.embedded.clock import now
-from components.aws.embedded.cloud import ACCOUNT
 from components.aws.embedded.errors import invalid, not_implemented
 from components.aws.embedded.sagemaker.books import Books
 from components.aws.embedded.sagemaker.hosting.models import Models, unknown_name
+from components.aws.embedded.sagemaker.hosting.resource import Resource
 from components.aws.embedded.sagemaker.tags import of_request
 
 Json = dict[str, Any]
 
 
 @dataclass(slots=True)
-class EndpointConfig:
-    """An endpoint's configuration; `request` is valid and has AWS's defaults filled in."""
+class EndpointConfig(Resource):
+    """An endpoint's configuration."""
 
-    region: str
-    request: Json
-    tags: dict[str, str]
-    created: float = field(default_factory=now)
-    modified: float = 0.0
-
-    @property
-    def name(self) -> str:
-        """EndpointConfigName."""
-        return str(self.request["EndpointConfigName"])
-
-    @property
-    def arn(self) -> str:
-        """AWS writes the name in lower case here."""
-        return _arn(self.region, self.name)
-
-    @property
-    def status(self) -> str:
-        """Configurations have none."""
-        return ""
+    NOUN = "EndpointConfig"
+    WORD = "endpoint-config"
 
     @property
     def variants(self) -> list[Json]:
         """ProductionVariants."""
         return list(self.request["ProductionVariants"])
-
-    def summary(self) -> Json:
-        """As in List."""
-        return {
-            "EndpointConfigName": self.name,
-            "EndpointConfigArn": self.arn,
-            "CreationTime": self.created,
-        }
 
     def description(self) -> Json:
         """As in Describe."""
@@ -83,7 +56,7 @@ class EndpointConfigs:
         """Return a configuration. Raises `ApiError`."""
         config = self.books.get(region, name)
         if config is None:
-            raise unknown_name("endpoint configuration", _arn(region, name))
+            raise unknown_name("endpoint configuration", EndpointConfig.arn_of(region, name))
         return config
 
     async def _create(self, body: Json, region: str) -> Json:
@@ -108,10 +81,6 @@ class EndpointConfigs:
     async def _delete(self, body: Json, region: str) -> Json:
         self.books.remove(self.find(region, body["EndpointConfigName"]))
         return {}
-
-
-def _arn(region: str, name: str) -> str:
-    return f"arn:aws:sagemaker:{region}:{ACCOUNT}:endpoint-config/{name.lower()}"
 
 
 def _check(variants: list[Json]) -> None:

@@ -7,17 +7,16 @@ ContainerMetricsConfig. Whether the image is known shows when something starts i
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from components.aws.embedded.clock import now
-from components.aws.embedded.cloud import ACCOUNT
 from components.aws.embedded.errors import ApiError, invalid, not_implemented
 from components.aws.embedded.s3 import samples
 from components.aws.embedded.s3.objects import S3Error
 from components.aws.embedded.sagemaker.books import Books
 from components.aws.embedded.sagemaker.checks import check_texts, s3_location, unsafe_variables
 from components.aws.embedded.sagemaker.hosting.data import ModelData
+from components.aws.embedded.sagemaker.hosting.resource import Resource
 from components.aws.embedded.sagemaker.site import Site
 from components.aws.embedded.sagemaker.tags import of_request
 
@@ -33,29 +32,11 @@ _ECHOED = (
 
 
 @dataclass(slots=True)
-class Model:
-    """A model; `request` is valid."""
+class Model(Resource):
+    """A model."""
 
-    region: str
-    request: Json
-    tags: dict[str, str]
-    created: float = field(default_factory=now)
-    modified: float = 0.0
-
-    @property
-    def name(self) -> str:
-        """ModelName."""
-        return str(self.request["ModelName"])
-
-    @property
-    def arn(self) -> str:
-        """AWS writes the name in lower case here."""
-        return _arn(self.region, self.name)
-
-    @property
-    def status(self) -> str:
-        """Models have none."""
-        return ""
+    NOUN = "Model"
+    WORD = "model"
 
     @property
     def containers(self) -> list[Json]:
@@ -77,10 +58,6 @@ class Model:
     def role(self) -> str:
         """ExecutionRoleArn."""
         return str(self.request.get("ExecutionRoleArn", ""))
-
-    def summary(self) -> Json:
-        """As in List."""
-        return {"ModelName": self.name, "ModelArn": self.arn, "CreationTime": self.created}
 
     def description(self) -> Json:
         """As in Describe."""
@@ -112,7 +89,7 @@ class Models:
         self._sample(region)
         model = self.books.get(region, name)
         if model is None:
-            raise unknown_name("model", _arn(region, name))
+            raise unknown_name("model", Model.arn_of(region, name))
         return model
 
     def single(self, region: str, name: str) -> Model:
@@ -168,10 +145,6 @@ class Models:
         """Have the sample model in a region's books."""
         if self.books.get(region, samples.MODEL) is None:
             self.books.add(Model(region, samples.model(region), {}))
-
-
-def _arn(region: str, name: str) -> str:
-    return f"arn:aws:sagemaker:{region}:{ACCOUNT}:model/{name.lower()}"
 
 
 def _check(body: Json) -> None:
