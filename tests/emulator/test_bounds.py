@@ -119,7 +119,9 @@ async def test_a_cancelled_job_leaves_no_thread_unpacking(tmp_path: Path) -> Non
     await begun.wait()
     task.cancel()
     await asyncio.wait([task])
+    assert task.cancelled()
     await asyncio.wait_for(taken.wait(), 5)
+    assert taken.is_set(), "the thread has ended, too"
 
 
 async def test_a_manifest_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,15 +9,14 @@ import re
 import shlex
 import signal
 import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from asyncio.subprocess import PIPE
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.emulator import component_steps
+from tests.emulator.component_steps import Step
 from tests.emulator.helpers import DIGITS, Aws, channel, embedded, eventually
 from tests.support.paths import ROOT
 
@@ -51,82 +50,8 @@ INPUTS: dict[str, str] = {
 }
 
 
-@dataclass
-class Step:
-    """A start of the component as a process."""
-
-    process: Process
-    folder: Path
-    lines: list[str] = field(default_factory=list)
-
-    async def until(self, text: str) -> str:
-        """Wait for a line that holds a text."""
-
-        async def look() -> str | None:
-            return next((line for line in self.lines if text in line), None)
-
-        found: str = await eventually(look, 40)
-        return found
-
-    async def end(self) -> int:
-        async with asyncio.timeout(60):
-            return await self.process.wait()
-
-    def output(self, name: str) -> str:
-        return (self.folder / name).read_text()
-
-    def events(self, kind: str) -> list[dict[str, Any]]:
-        told = (json.loads(line) for line in (self.folder / "events").read_text().splitlines())
-        return [event for event in told if event["event"] == kind]
-
-    def __str__(self) -> str:
-        return "".join(self.lines)
-
-
-@asynccontextmanager
-async def step(aws: Aws, folder: Path, *extra: str, **inputs: str) -> AsyncIterator[Step]:
-    folder.mkdir(exist_ok=True)
-    names = ("hpo_job_name", "model_artifact_url", "best_job_name", "best_hyperparameters", "training_image")
-    argv = [word for name, value in {**INPUTS, **inputs}.items() for word in (f"--{name}", value)]
-    argv += [word for name in names for word in (f"--{name}_output_path", str(folder / name))]
-    argv += [
-        "--mlpipeline_metrics_output_path",
-        str(folder / "metrics"),
-        "--events",
-        str(folder / "events"),
-        *extra,
-    ]
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "runner", "run", "aws.sagemaker.hyperparameter_tuning", *argv),
-        cwd=ROOT,
-        env={
-            "PATH": os.environ["PATH"],
-            "HOME": str(folder),
-            "AWS_ENDPOINT_URL": aws.cloud.url,
-            "AWS_ACCESS_KEY_ID": "embedded",
-            "AWS_SECRET_ACCESS_KEY": "embedded",
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "KFP_RUNNER_EMBEDDED": "1",
-        },
-        stdin=DEVNULL,
-        stdout=PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    made = Step(process, folder)
-
-    async def read() -> None:
-        assert process.stdout is not None
-        async for line in process.stdout:
-            made.lines.append(line.decode())
-
-    reading = asyncio.create_task(read())
-    try:
-        yield made
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-        await reading
+def step(aws: Aws, folder: Path, *extra: str, **inputs: str) -> AbstractAsyncContextManager[Step]:
+    return component_steps.step(aws, folder, "hyperparameter_tuning", {**INPUTS, **inputs}, *extra)
 
 
 async def children(aws: Aws, name: str) -> dict[str, str]:
@@ -165,7 +90,7 @@ async def test_a_search_is_told_live_and_leaves_the_best(tmp_path: Path) -> None
     assert {e["stream"] for e in run.events("log")} == {"001", "002", "003", "004"}
     assert len(run.events("log")) == 16
     assert {m["stream"] for m in run.events("metric") if not m["final"]} == {"001", "002", "003", "004"}
-    assert json.loads(run.output("metrics"))["metrics"][0] == {
+    assert json.loads(run.output("mlpipeline_metrics"))["metrics"][0] == {
         "name": "loss",
         "numberValue": 0.1,
         "format": "RAW",
