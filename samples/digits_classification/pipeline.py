@@ -76,11 +76,11 @@ def goes_out(name: str) -> dict[str, Any]:
 )
 def digits_classification(role: str, endpoint_name: str = "digits", region: str = "us-east-1") -> None:
     """Every step is handed the outputs of those before it."""
+    where = {"region": region, "role": role}
     with dsl.ExitHandler(stopping(stop_op, region=region)):
         split = identified(
             process_op(
-                region=region,
-                role=role,
+                **where,
                 image=SPLIT_IMAGE,
                 container_arguments=["--test-share", "0.2", "--labels"],
                 input_config=[came_in("data", f"{DATA}/all/"), came_in("labels", f"{DATA}/all-labels/")],
@@ -90,8 +90,7 @@ def digits_classification(role: str, endpoint_name: str = "digits", region: str 
         )
         tuning = identified(
             tune_op(
-                region=region,
-                role=role,
+                **where,
                 algorithm_name="k-means",
                 metric_name="test:msd",
                 metric_type="Minimize",
@@ -107,8 +106,7 @@ def digits_classification(role: str, endpoint_name: str = "digits", region: str 
         ).after(split)
         training = identified(
             train_op(
-                region=region,
-                role=role,
+                **where,
                 image=tuning.outputs["training_image"],
                 hyperparameters=tuning.outputs["best_hyperparameters"],
                 channels=CHANNELS,
@@ -118,8 +116,7 @@ def digits_classification(role: str, endpoint_name: str = "digits", region: str 
         )
         model = identified(
             model_op(
-                region=region,
-                role=role,
+                **where,
                 model_name=training.outputs["job_name"],
                 image=training.outputs["training_image"],
                 model_artifact_url=training.outputs["model_artifact_url"],

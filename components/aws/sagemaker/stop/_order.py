@@ -10,20 +10,17 @@ import asyncio
 import shlex
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import nullcontext, suppress
-from typing import TYPE_CHECKING
 
 from components.aws.errors import Denied, Unsupported
 from components.aws.sagemaker._api import ENDPOINT, TUNING
 from components.aws.sagemaker.stop._ending import Ender
 from components.aws.sagemaker.stop._finding import Finder
+from components.aws.sagemaker.stop._inputs import StopInputs, StopOutputs
 from components.aws.sagemaker.stop._search import Found, noun
 from components.aws.session import Aws
 from runner.errors import RunnerError, ServiceError
 from runner.events import Launched, Level, Notice, Phase, Status
 from runner.job import Ended, Feed, StopAnswer
-
-if TYPE_CHECKING:
-    from components.aws.sagemaker.stop._inputs import StopInputs, StopOutputs
 
 AT_ONCE = 10
 """Stop requests under way at the same time: as many as there are connections."""
@@ -112,8 +109,6 @@ class StopOrder:
 
     async def outputs(self) -> StopOutputs:
         """Return what was stopped."""
-        from components.aws.sagemaker.stop._inputs import StopOutputs
-
         return StopOutputs(stopped=[found.name for found in self._stopped()])
 
     def feeds(self) -> Sequence[Feed]:
