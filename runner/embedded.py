@@ -8,21 +8,26 @@ can't outlive us, whatever ends us.
 from __future__ import annotations
 
 import asyncio
+import importlib
 import importlib.util
 import json
 import os
 import sys
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypedDict
+from typing import TYPE_CHECKING, Protocol, TypedDict, cast
 
+from runner import catalog
 from runner.errors import InputError, RunnerError, ServiceError
 from runner.sinks.quiet import say
 
+if TYPE_CHECKING:
+    import argparse
+
 MARK = "KFP_RUNNER_EMBEDDED"
-"""Environment variable that says whose embedded cloud a component is talking to."""
+"""Environment variable that says whose embedded clouds components are talking to; blanks lie between several."""
 READY_SECONDS = 60.0
 STOP_SECONDS = 20.0
 _TAIL = 5
@@ -52,24 +57,73 @@ class EmbeddedOptions:
         return given + ([f"--folder={self.folder}"] if self.folder else [])
 
 
-def require(provider: str) -> None:
-    """Raise `InputError` unless the provider has an embedded cloud and what it needs is installed."""
-    try:
-        found = provider and importlib.util.find_spec(f"components.{provider}.embedded")
-    except ModuleNotFoundError:
-        found = None
-    if not found:
-        raise InputError(f"there is no embedded cloud {provider!r}")
-    if importlib.util.find_spec("moto") is None:
+class Module(Protocol):
+    """What the package `components.<provider>.embedded` offers to whoever starts the provider's embedded cloud."""
+
+    NEEDS: Sequence[str]
+    """Modules beyond the core dependencies; the extra `local` has them."""
+
+    def options(self, parser: argparse.ArgumentParser) -> None:
+        """Add the options that `kfp-runner emulate` has for this provider alone."""
+        ...
+
+    def serving(self, given: argparse.Namespace) -> AbstractAsyncContextManager[Cloud]:
+        """Serve as `given` says: `port`, `faults`, and the provider's own options. Raises `InputError`, `OSError`."""
+        ...
+
+
+class Cloud(Protocol):
+    """A running embedded cloud."""
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        ...
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """Variables that lead a client there."""
+        ...
+
+
+def providers() -> list[str]:
+    """Return whose clouds can be embedded, sorted."""
+    return sorted(path.parents[1].name for path in catalog.folder().glob("*/embedded/__init__.py"))
+
+
+def module(provider: str) -> Module:
+    """Return a provider's embedded cloud. Raises `InputError` if there is none, or if what it needs isn't installed."""
+    if provider not in (known := providers()):
+        raise InputError(f"there is no embedded cloud {provider!r}; there are: {', '.join(known)}")
+    found = cast("Module", importlib.import_module(f"{catalog.PACKAGE}.{provider}.embedded"))
+    if any(importlib.util.find_spec(name) is None for name in found.NEEDS):
         raise InputError(
             "the embedded cloud needs more packages; install them with: pip install 'kfp-runner[local]'"
         )
+    return found
+
+
+def require(provider: str, options: EmbeddedOptions = EmbeddedOptions()) -> None:
+    """Raise `InputError` unless the provider has an embedded cloud, with all it needs, that takes these options."""
+    import argparse  # The way of a step does without.
+
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    module(provider).options(parser)
+    _, unknown = parser.parse_known_args(options.arguments)
+    if unknown:
+        names = ", ".join(sorted({word.partition("=")[0].replace("--", "--local-") for word in unknown}))
+        raise InputError(f"the embedded cloud {provider!r} has no {names}; leave it out")
+
+
+def inside(provider: str) -> bool:
+    """Return whether this process's environment leads to the embedded cloud of `provider`."""
+    return provider in os.environ.get(MARK, "").split()
 
 
 @asynccontextmanager
 async def embedded(provider: str, options: EmbeddedOptions = EmbeddedOptions()) -> AsyncIterator[str]:
     """Run the embedded cloud of `provider`, with this process's environment pointed at it; yield its address."""
-    require(provider)
+    require(provider, options)
     command = [
         sys.executable,
         "-m",
@@ -94,7 +148,8 @@ async def embedded(provider: str, options: EmbeddedOptions = EmbeddedOptions()) 
         ready = await _ready(process.stdout, provider, draining, said)
         # A pipe that nobody reads is full one day, and then the other end stands still.
         draining.add(asyncio.create_task(said.follow(process.stdout)))
-        with _environment({**ready["environment"], MARK: provider}):
+        marked = " ".join({*os.environ.get(MARK, "").split(), provider})
+        with _environment({**ready["environment"], MARK: marked}):
             async with _alive(process, provider, draining, said):
                 yield ready["url"]
     finally:

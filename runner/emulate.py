@@ -6,62 +6,39 @@ import argparse
 import asyncio
 import contextlib
 import errno
-import importlib
 import json
 import os
 import signal
 import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 from runner import loop
-from runner.embedded import require
-from runner.errors import InputError, ServiceError
+from runner.embedded import Module, module, providers
+from runner.errors import ServiceError
 
 
 def main(argv: Sequence[str]) -> int:
     """Serve until a signal comes."""
+    named = next((word for word in argv if word in providers()), None)
+    cloud = module(named) if named else None  # With it, its own options are known, and shown by --help.
     parser = argparse.ArgumentParser(
         "kfp-runner emulate",
         description="Start a provider's embedded cloud on loopback. It really executes jobs, as processes of this machine.",
+        epilog=None if named else "Name the provider before --help to see the options of its cloud.",
     )
-    parser.add_argument("provider", help="whose cloud: aws")
+    parser.add_argument("provider", help=f"whose cloud: {', '.join(providers())}")
     parser.add_argument(
         "--port", type=_port, default=4566, help="port on 127.0.0.1; 0 for a free one (%(default)s)"
-    )
-    parser.add_argument(
-        "--image",
-        action="append",
-        default=[],
-        metavar="NAME=CMD",
-        help="run CMD for the image NAME; a word {verb} in CMD becomes train or serve; what serves listens on "
-        "127.0.0.1, at the port that its environment names (aws: SAGEMAKER_BIND_TO_PORT)",
-    )
-    parser.add_argument(
-        "--folder", type=Path, help="buckets are its folders; read at the start, written back at the end"
     )
     parser.add_argument("--faults", action="store_true", help="let tests switch on faults at /_embedded")
     parser.add_argument(
         "--attached", action="store_true", help="tell the address as JSON, end with standard input"
     )
+    if cloud is not None:
+        cloud.options(parser)
     given = parser.parse_args(argv)
-    require(given.provider)
-    images = dict(_image(text) for text in given.image)
-    if given.folder is not None and not given.folder.is_dir():
-        raise InputError(f"--folder is {str(given.folder)!r}, which is not a folder")
-    if given.folder is not None and not os.access(given.folder, os.W_OK):
-        raise InputError(
-            f"--folder is {str(given.folder)!r}, which can't be written to; what jobs make goes there"
-        )
-    return loop.run(_serve(given, images))
-
-
-def _image(text: str) -> tuple[str, str]:
-    name, equals, command = text.partition("=")
-    if not (name and equals and command):
-        raise InputError(f"--image is {text!r}; write NAME=COMMAND")
-    return name, command
+    return loop.run(_serve(module(given.provider), given))
 
 
 def _port(text: str) -> int:
@@ -71,16 +48,14 @@ def _port(text: str) -> int:
     return number
 
 
-async def _serve(given: argparse.Namespace, images: dict[str, str]) -> int:
+async def _serve(module: Module, given: argparse.Namespace) -> int:
     done = asyncio.Event()
     running = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         running.add_signal_handler(number, done.set)
-    cloud_module = importlib.import_module(f"components.{given.provider}.embedded")
     async with AsyncExitStack() as stack:
-        serving = cloud_module.serve(port=given.port, images=images, s3=given.folder, faults=given.faults)
         try:
-            cloud = await stack.enter_async_context(serving)
+            cloud = await stack.enter_async_context(module.serving(given))
         except OSError as error:
             if error.errno not in {errno.EADDRINUSE, errno.EACCES, errno.EADDRNOTAVAIL}:
                 raise

@@ -25,6 +25,13 @@ class KfpType:
     name: str
 
 
+@dataclass(frozen=True, slots=True)
+class FileOf:
+    """The argument takes a file's path; a pipeline hands over the content, as an input of this name."""
+
+    input: str
+
+
 def _flag(value: object) -> object:
     if not isinstance(value, str):
         return value

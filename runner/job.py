@@ -11,8 +11,14 @@
 4. `outputs()` reads what the ended job has made.
 5. `feeds()` lists what to follow beside the status. A feed learns of the job's end through `ended`, drains, and returns.
 
-A job may also have `resumes`, which is true where an earlier start of the same step may have launched it. Then leaving asks
-for a stop though this start's own attempts never got through, and `stop()` looks for that job.
+A job may also have
+
+* `resumes`: true where an earlier start of the same step may have launched it. Then leaving asks for a stop though this
+  start's own attempts never got through, and `stop()` looks for that job.
+* `breaks_off`: true where a launch may be cancelled at any moment, because the job knows, or finds out in `stop()`, what
+  became of it. Else an attempt under way is finished: a Create that was cancelled may have been carried out.
+* `news`: an `asyncio.Event` that the job sets when it has heard that its status changed: it is then read at once.
+* `outcome`: what came of the last `stop()` in the job's own words; blank for the engine's.
 """
 
 from __future__ import annotations
@@ -56,6 +62,8 @@ class StopAnswer(Enum):
     """The service knows no such job."""
     NOT_OURS = auto()
     """There is a job of that name that can't be proved to be ours; it was not touched."""
+    GOES_ON = auto()
+    """The service can't stop such a job: it goes on, and ends by itself."""
 
 
 class Job(Protocol):

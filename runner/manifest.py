@@ -36,7 +36,8 @@ def component_yaml(component_id: str, component: Component, image: str = DEFAULT
     inputs, outputs = arguments(component.inputs), [*arguments(component.outputs), *UI_OUTPUTS]
     args: list[object] = []
     for argument in inputs:
-        args += [f"--{argument.name}", {"inputValue": argument.name}]
+        by_path = {"inputPath": argument.file_of}
+        args += [f"--{argument.name}", by_path if argument.file_of else {"inputValue": argument.name}]
     for argument in outputs:
         args += [f"--{argument.path_argument}", {"outputPath": argument.name}]
     document = {
@@ -57,7 +58,11 @@ def component_yaml(component_id: str, component: Component, image: str = DEFAULT
 
 
 def _input(argument: Argument) -> dict[str, str]:
-    entry = {"name": argument.name, "type": argument.kfp_type, "description": argument.description}
+    if argument.file_of:
+        # Without a type: kfp 2 takes it for an artifact, the only thing it hands over as a file; kfp 1 takes anything.
+        entry = {"name": argument.file_of, "description": argument.description}
+    else:
+        entry = {"name": argument.name, "type": argument.kfp_type, "description": argument.description}
     return entry if argument.required else {**entry, "default": argument.default}
 
 
@@ -79,8 +84,9 @@ def _readme(component_id: str, component: Component) -> Iterator[str]:
     for a in arguments(component.inputs):
         default = "*required*" if a.required else f"`{a.default}`" if a.default else "blank"
         accepted = ", ".join(f"`{c}`" if c else "blank" for c in a.choices)
-        old = f" (old name: `{', '.join(a.aliases)}`)" if a.aliases else ""
-        yield f"| `{a.name}` | {a.kfp_type} | {default} | {accepted} | {_cell(a.description)}{old} |"
+        more = f" (old name: `{', '.join(a.aliases)}`)" if a.aliases else ""
+        more += f" In a pipeline: the input `{a.file_of}`, whose content arrives as a file." if a.file_of else ""
+        yield f"| `{a.name}` | {a.kfp_type} | {default} | {accepted} | {_cell(a.description)}{more} |"
     yield "\n## Outputs\n\n| output | type | description |\n|---|---|---|"
     for a in (*arguments(component.outputs), *UI_OUTPUTS):
         yield f"| `{a.name}` | {a.kfp_type} | {_cell(a.description)} |"

@@ -21,7 +21,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticUndefined
 
 from runner.errors import InputError
-from runner.inputs import Inputs, KfpType
+from runner.inputs import FileOf, Inputs, KfpType
 from runner.job import Component
 
 _SHOWN = 60
@@ -48,6 +48,8 @@ class Argument:
     """The default as text, as it stands in component.yaml."""
     choices: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
+    file_of: str = ""
+    """For the path of a file: the input of component.yaml whose content the file has."""
 
     @property
     def path_argument(self) -> str:
@@ -91,6 +93,7 @@ def _argument(name: str, field: FieldInfo) -> Argument:
         if get_origin(field.annotation) is Literal
         else (),
         aliases=tuple(str(a) for a in aliases) if isinstance(aliases, list) else (),
+        file_of=next((mark.input for mark in field.metadata if isinstance(mark, FileOf)), ""),
     )
 
 

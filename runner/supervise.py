@@ -102,6 +102,8 @@ class Run:
     async def _attempt(self) -> Launched:
         """Make one attempt, and finish it though we are cancelled: only then is known whether there is a job to stop."""
         before, self._launch = self._launch, _Launch.DOUBTFUL
+        if getattr(self.job, "breaks_off", False):
+            return await self._broken_off(before)
         attempt, cancelled = await finish(self.job.launch(), self._deadline, reserve=STOP_RESERVE)
         if not attempt.done() or attempt.cancelled():
             raise cancelled or asyncio.CancelledError("the launch was given up before its answer came")
@@ -109,6 +111,16 @@ class Run:
         if cancelled is not None:
             raise cancelled
         return attempt.result()
+
+    async def _broken_off(self, before: _Launch) -> Launched:
+        """Make one attempt that a cancellation breaks off; what became of it then, the job's `stop` tells."""
+        try:
+            event = await self.job.launch()
+        except Exception as error:
+            self._launch = _known(error, before)
+            raise
+        self._launch = _Launch.ACCEPTED
+        return event
 
     def _has_ended(self) -> None:
         self._ended = True
@@ -194,7 +206,11 @@ class Run:
         return answer
 
     def _told(self, answer: StopAnswer) -> str:
-        name = self.job.name
+        name, words = self.job.name, getattr(self.job, "outcome", "")
+        if words:
+            return one_line(words)
+        if answer is StopAnswer.GOES_ON:
+            return f"{name} goes on: the service can't stop it"
         if answer is StopAnswer.AGREED:
             return f"the service was told to stop {name}, and agreed"
         if answer is StopAnswer.ENDED:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import suppress
 
 from runner.errors import Transient
 from runner.events import Finished, Level, LogLine, LogSummary, Notice, Status
@@ -65,7 +66,18 @@ class Watch:
             if status.phase.final:
                 return status
             last = status
-            await asyncio.sleep(pace.pause(brief=status.brief))
+            await self._pause(pace.pause(brief=status.brief))
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait until it is time to look again, or the job has heard that there is something to see."""
+        news: asyncio.Event | None = getattr(self._job, "news", None)
+        if news is None:
+            await asyncio.sleep(seconds)
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await news.wait()
+        news.clear()
 
     async def _status(self) -> Status:
         failures = 0

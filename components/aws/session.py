@@ -7,7 +7,6 @@ wait for a handshake.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from types import TracebackType
@@ -21,6 +20,7 @@ import runner
 from components.aws.credentials import Expiry, assuming
 from components.aws.errors import Expired, translated, without_user
 from components.aws.inputs import Where
+from runner.embedded import inside
 from runner.errors import InputError
 from runner.retry import retrying
 
@@ -60,7 +60,7 @@ class Aws:
     @property
     def embedded(self) -> bool:
         """Whether this is the embedded cloud, which has no console to link to."""
-        return bool(os.environ.get("KFP_RUNNER_EMBEDDED"))
+        return inside("aws")
 
     @property
     def endpoint_url(self) -> str:

@@ -84,7 +84,7 @@ async def step(
             "AWS_ACCESS_KEY_ID": "embedded",
             "AWS_SECRET_ACCESS_KEY": "embedded",
             "AWS_EC2_METADATA_DISABLED": "true",
-            "KFP_RUNNER_EMBEDDED": "1",
+            "KFP_RUNNER_EMBEDDED": "aws",
         },
         stdin=DEVNULL,
         stdout=PIPE,

@@ -223,7 +223,7 @@ async def test_a_running_search_can_be_watched_from_elsewhere(tmp_path: Path) ->
             sys.executable,
             *words,
             cwd=ROOT,
-            env={**os.environ, "AWS_ENDPOINT_URL": aws.cloud.url, "KFP_RUNNER_EMBEDDED": "1"}
+            env={**os.environ, "AWS_ENDPOINT_URL": aws.cloud.url, "KFP_RUNNER_EMBEDDED": "aws"}
             | {"AWS_ACCESS_KEY_ID": "embedded", "AWS_SECRET_ACCESS_KEY": "embedded"},
             stdout=PIPE,
             stderr=asyncio.subprocess.STDOUT,

@@ -12,14 +12,53 @@ This module stays import-light: the local algorithm images are started from with
 
 from __future__ import annotations
 
+import argparse
+import os
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 from components.aws.embedded.cloud import Call, Cloud
 from components.aws.embedded.faults import Fault
+from runner.errors import InputError
 
-__all__ = ["Call", "Cloud", "Fault", "serve"]
+__all__ = ["NEEDS", "Call", "Cloud", "Fault", "options", "serve", "serving"]
+
+NEEDS = ("moto", "flask", "flask_cors", "sklearn")
+"""Modules beyond the core dependencies; the extra `local` has them."""
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `kfp-runner emulate aws`."""
+    parser.add_argument(
+        "--image",
+        action="append",
+        default=[],
+        metavar="NAME=CMD",
+        help="run CMD for the image NAME; a word {verb} in CMD becomes train or serve; what serves listens on "
+        "127.0.0.1, at the port that its environment names (SAGEMAKER_BIND_TO_PORT)",
+    )
+    parser.add_argument(
+        "--folder", type=Path, help="buckets are its folders; read at the start, written back at the end"
+    )
+
+
+def serving(given: argparse.Namespace) -> AbstractAsyncContextManager[Cloud]:
+    """Serve with the options of `kfp-runner emulate`. Raises `InputError`."""
+    folder = given.folder
+    if folder is not None and not folder.is_dir():
+        raise InputError(f"--folder is {str(folder)!r}, which is not a folder")
+    if folder is not None and not os.access(folder, os.W_OK):
+        raise InputError(f"--folder is {str(folder)!r}, which can't be written to; what jobs make goes there")
+    images = dict(_image(text) for text in given.image)
+    return serve(port=given.port, images=images, s3=folder, faults=given.faults)
+
+
+def _image(text: str) -> tuple[str, str]:
+    name, equals, command = text.partition("=")
+    if not (name and equals and command):
+        raise InputError(f"--image is {text!r}; write NAME=COMMAND")
+    return name, command
 
 
 @asynccontextmanager

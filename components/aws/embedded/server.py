@@ -13,6 +13,7 @@ from typing import Any
 
 from aiohttp import web
 
+from components.aws.embedded import NEEDS
 from components.aws.embedded.app import App
 from components.aws.embedded.cloud import Cloud, Journal
 from components.aws.embedded.faults import Faults
@@ -65,7 +66,7 @@ class _Jobs:
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[Cloud]:
     """See `serve`."""
-    for module in ("moto", "flask", "flask_cors", "sklearn"):
+    for module in NEEDS:
         if importlib.util.find_spec(module) is None:
             raise RuntimeError(f"the embedded AWS needs {module}: pip install 'kfp-runner[local]'")
     images = Images(settings.images)
