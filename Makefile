@@ -6,13 +6,16 @@ PYTHON ?= python3 python3.13 python3.12 python3.11 python3.14
 VENV := .venv
 BIN := $(VENV)/bin
 PY := $(BIN)/python
-PIP := $(PY) -m pip install -qq --no-compile --constraint constraints.txt
+PIP := $(PY) -m pip install -qq --no-compile --no-warn-conflicts --constraint constraints.txt
 
 # What is installed is noted in stamps, so that it's done again only when the dependencies change. The demo needs
 # less than the tests do; both live in the one environment, and either completes the other.
 MADE := $(VENV)/.made
 DEMO := $(VENV)/.demo
 DEV := $(VENV)/.dev
+
+# These pin old releases of what hydrosphere-pip brings in today's, so pip must neither heed nor report what they ask for.
+HYDROSDK := hydrosdk hydro-serving-grpc docker-image-py
 
 # pip compiles bytecode file by file; this does it on every core, and leaves out what is never imported.
 COMPILE := $(PY) -m compileall -q -j 0 -x '/tests?/' $(VENV)/lib || true
@@ -51,8 +54,9 @@ bench: $(DEV)  ## The benchmarks, in full
 	$(PY) -m tests.benchmarks
 
 constraints:  ## Pin the dependencies anew (needs uv)
-	uv pip compile pyproject.toml --extra local --extra kfp --extra gcp --extra gcp-local --group dev --universal \
-	  --python-version 3.11 --upgrade --no-header --no-annotate --quiet --output-file constraints.txt
+	uv pip compile pyproject.toml --extra local --extra kfp --extra gcp --extra gcp-local --extra hydrosphere \
+	  --group dev --universal --python-version 3.11 --upgrade --no-header --no-annotate --no-emit-index-url \
+	  --quiet --output-file constraints.txt
 
 clean:  ## Remove whatever make and the tools have made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build demo-output dist
@@ -79,6 +83,7 @@ $(DEMO): pyproject.toml constraints.txt $(MADE)
 
 $(DEV): pyproject.toml constraints.txt $(MADE)
 	@echo "Installing everything into $(VENV) (once)"
-	@$(PIP) --editable '.[local,kfp]' --group dev
+	@$(PIP) --editable '.[local,kfp,hydrosphere-pip]' --group dev
+	@$(PIP) --no-deps $(HYDROSDK)
 	@$(COMPILE)
 	@touch $@ $(DEMO)

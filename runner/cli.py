@@ -292,10 +292,11 @@ def _demo(argv: Sequence[str]) -> int:
 
     parser = argparse.ArgumentParser(
         f"{PROGRAM} demo",
-        description="From data to an endpoint on an embedded cloud: split, tune, train, model, deploy and transform, "
-        "predictions, teardown. Every step runs for real, through its component.",
+        description="See it work, without an account: every step of a pipeline runs through its component, on embedded "
+        "clouds. aws: from data to an endpoint that reads digits; split, tune, train, model, deploy and transform, "
+        "predictions, teardown. hydrosphere: a model trained on the embedded AWS and released to the embedded Hydrosphere.",
     )
-    parser.add_argument("provider", nargs="?", default="aws", help="whose cloud (%(default)s)")
+    parser.add_argument("provider", nargs="?", default="aws", help="which demo (%(default)s)")
     parser.add_argument(
         "--output", type=Path, default=Path("demo-output"), help="where its files go (%(default)s)"
     )
@@ -312,5 +313,5 @@ COMMANDS = {
     "components": Command(_components, "list the components, or show one's arguments"),
     "compile": Command(_compile, "write component.yaml and README.md of components from their specs"),
     "emulate": Command(_emulate, "start an embedded cloud as a server"),
-    "demo": Command(_demo, "see it work, on the embedded cloud"),
+    "demo": Command(_demo, "see it work, on embedded clouds"),
 }

@@ -140,5 +140,7 @@ class Component:
     """Name of the embedded cloud that `--local` starts."""
     deviations: tuple[str, ...] = ()
     """Where the component leaves its predecessor on purpose; listed in its README."""
+    preparation: str = ""
+    """Shell lines that make the files which the example needs."""
     example: str = ""
     """Arguments of a run on the embedded cloud, shown in the README and run by the tests."""

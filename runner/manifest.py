@@ -76,7 +76,8 @@ def _readme(component_id: str, component: Component) -> Iterator[str]:
     yield f"# {component.name}\n\n{component.summary}\n"
     if component.example:
         yield "Try it, on the embedded cloud, without an account:\n"
-        yield f"```sh\nkfp-runner run {component_id} --local \\\n{component.example}\n```\n"
+        before = f"{component.preparation}\n" if component.preparation else ""
+        yield f"```sh\n{before}kfp-runner run {component_id} --local \\\n{component.example}\n```\n"
     yield "As a pipeline step:\n"
     path = f"components/{component_id.replace('.', '/')}/component.yaml"
     yield f'```python\nstep = kfp.components.load_component_from_file("{path}")\n```\n'
@@ -85,7 +86,9 @@ def _readme(component_id: str, component: Component) -> Iterator[str]:
         default = "*required*" if a.required else f"`{a.default}`" if a.default else "blank"
         accepted = ", ".join(f"`{c}`" if c else "blank" for c in a.choices)
         more = f" (old name: `{', '.join(a.aliases)}`)" if a.aliases else ""
-        more += f" In a pipeline: the input `{a.file_of}`, whose content arrives as a file." if a.file_of else ""
+        more += (
+            f" In a pipeline: the input `{a.file_of}`, whose content arrives as a file." if a.file_of else ""
+        )
         yield f"| `{a.name}` | {a.kfp_type} | {default} | {accepted} | {_cell(a.description)}{more} |"
     yield "\n## Outputs\n\n| output | type | description |\n|---|---|---|"
     for a in (*arguments(component.outputs), *UI_OUTPUTS):

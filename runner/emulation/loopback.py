@@ -15,7 +15,7 @@ _LOOPBACK = re.compile(r"(.+\.)?localhost|127(\.\d{1,3}){3}|\[::1\]")
 
 
 @asynccontextmanager
-async def listening(server: web.Server[web.BaseRequest], port: int) -> AsyncIterator[str]:
+async def listening(server: web.Server, port: int) -> AsyncIterator[str]:
     """Keep the port open for the length of the block, 0: a free one; yield its URL. Raises OSError when it is taken."""
     runner = web.ServerRunner(server, shutdown_timeout=CLOSING_SECONDS)
     await runner.setup()

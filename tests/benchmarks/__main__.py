@@ -25,6 +25,7 @@ NAMES = {
     "stop": "SIGTERM → stop request, exit",
     "tuning": "a search over hyperparameters, watched",
     "deploying": "what becomes of an endpoint whose deployment is terminated or fails",
+    "releasing": "a large model released to Hydrosphere, beside hydrosdk",
     "survival": "what becomes of the job on the service's bad days",
 }
 PAGE = ROOT / "docs" / "performance.md"

@@ -37,6 +37,13 @@ implementation: {{container: {{image: 'consumer:1', command: [echo], args: [{{in
 """
 
 
+PRODUCER = """
+name: Producer
+outputs: [{name: file}]
+implementation: {container: {image: 'producer:1', command: [cp], args: [{outputPath: file}]}}
+"""
+
+
 def read(path: Path) -> dict[str, Any]:
     return yaml.safe_load(path.read_text())
 
@@ -81,7 +88,7 @@ def test_name_and_outputs_are_the_predecessors_then_ours(path: Path) -> None:
 def test_types_and_defaults(path: Path) -> None:
     component = read(path)
     for spec in component["inputs"]:
-        assert spec["type"] in PARAMETERS, spec
+        assert spec.get("type", "a file's") in {*PARAMETERS, "a file's"}, spec
         assert "default" in spec or not spec.get("optional"), spec
         assert isinstance(spec.get("default", ""), str), "a default is text in this format"
         assert spec["description"].strip()
@@ -96,9 +103,9 @@ def test_command_is_in_exec_form(path: Path) -> None:
     assert container["command"] == ["python3", "-m", "runner", "run", component_id(path)]
 
     # Pairs of a name and its value, nothing conditional or concatenated: back ends up to 2.16 don't resolve those.
-    given = [{"inputValue": spec["name"]} for spec in component["inputs"]]
+    given = [{"inputValue" if "type" in spec else "inputPath": spec["name"]} for spec in component["inputs"]]
     given += [{"outputPath": spec["name"]} for spec in component["outputs"]]
-    names = [f"--{spec['name']}" for spec in component["inputs"]]
+    names = [f"--{spec['name']}" + ("" if "type" in spec else "_path") for spec in component["inputs"]]
     names += [f"--{spec['name']}_output_path" for spec in component["outputs"]]
     assert container["args"] == [word for pair in zip(names, given, strict=True) for word in pair]
 
@@ -110,7 +117,10 @@ def test_outputs_chain_under_kubeflow_pipelines(path: Path, tmp_path: Path) -> N
 
     step = components.load_component_from_file(str(path))
     spec = read(path)
-    required = {i["name"]: PARAMETERS[i["type"]] for i in spec["inputs"] if "default" not in i}
+    required = {
+        i["name"]: PARAMETERS[i["type"]] for i in spec["inputs"] if "default" not in i and "type" in i
+    }
+    files = [i["name"] for i in spec["inputs"] if "type" not in i]
     consumers = {
         output["name"]: components.load_component_from_text(CONSUMER.format(type=output["type"]))
         for output in spec["outputs"]
@@ -120,7 +130,9 @@ def test_outputs_chain_under_kubeflow_pipelines(path: Path, tmp_path: Path) -> N
     # Without `-> None`: Kubeflow Pipelines reads annotations as they're written, and takes the text for an artifact.
     @dsl.pipeline(name="chain")
     def chain():
-        made = step(**required)
+        made = step(
+            **required, **{name: components.load_component_from_text(PRODUCER)().output for name in files}
+        )
         for name, consume in consumers.items():
             consume(value=made.outputs[name])
 
@@ -131,10 +143,31 @@ def test_outputs_chain_under_kubeflow_pipelines(path: Path, tmp_path: Path) -> N
     chained = {
         task["inputs"]["parameters"]["value"]["taskOutputParameter"]["outputParameterKey"]
         for task in tasks
-        if "value" in task["inputs"]["parameters"]
+        if "value" in task.get("inputs", {}).get("parameters", {})
     }
     assert chained == set(consumers)
     executors = compiled["deploymentSpec"]["executors"].values()
     assert [*("python3", "-m", "runner", "run"), component_id(path)] in [
         e["container"]["command"] for e in executors
     ]
+
+
+def test_a_release_s_inputs_are_those_of_hydrosphere_s_own_component() -> None:
+    """As its component.yaml had them; the contract comes as a file, untyped, which kfp 2 needs for an artifact."""
+    component = read(COMPONENTS / "hydrosphere" / "release" / "component.yaml")
+    assert component["name"] == "Hydrosphere - Model Release"
+    theirs = [(i["name"], i.get("type"), i.get("default")) for i in component["inputs"]][:9]
+    assert theirs == [
+        ("cluster", "String", None),
+        ("model_name", "String", None),
+        ("path", "String", ""),
+        ("payload", "JsonArray", "[]"),
+        ("contract", None, None),
+        ("runtime", "String", ""),
+        ("install_command", "String", ""),
+        ("training_data", "String", ""),
+        ("metadata", "JsonObject", "{}"),
+    ]
+    args = component["implementation"]["container"]["args"]
+    assert args[args.index("--contract_path") + 1] == {"inputPath": "contract"}
+    assert component["outputs"][0]["name"] == "version"

@@ -15,19 +15,24 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.dockerfile import Ignore, stages
+from tests.support.dockerfile import Ignore, Stage, stages, whole
 from tests.support.paths import ROOT
 
-BUILD, FINAL = stages((ROOT / "Dockerfile").read_text())
+STAGES = stages((ROOT / "Dockerfile").read_text())
+FINAL, SDK = whole(STAGES, ""), whole(STAGES, "hydrosphere")
+BUILDS = {"": whole(STAGES, "build"), "hydrosphere": whole(STAGES, "build-hydrosphere")}
+"""Target → the stage that makes its /app."""
 IGNORE = Ignore.parse((ROOT / ".dockerignore").read_text())
-EVERYTHING = [*BUILD.instructions, *FINAL.instructions]
+EVERYTHING = [instruction for stage in STAGES for instruction in stage.instructions]
+targets = pytest.mark.parametrize("target", [FINAL, SDK], ids=["default", "hydrosphere"])
 
 NO_INDEX = (
     "Could not find a version",
     "Temporary failure in name resolution",
     "Failed to establish a new connection",
 )
-NOT_FOR_STEPS = ("boto3", "flask", "kfp", "moto", "numpy", "pip", "pytest", "sklearn")
+NOT_FOR_STEPS = ("boto3", "flask", "kfp", "moto", "pip", "pytest", "sklearn")
+FOR_HYDROSDK = ("grpc", "hydrosdk", "numpy", "pandas", "requests")
 
 
 def context(source: str) -> list[Path]:
@@ -38,21 +43,28 @@ def context(source: str) -> list[Path]:
 
 
 def test_bases_are_named_by_a_version() -> None:
-    assert BUILD.base == FINAL.base, "bytecode is only good for the Python that made it"
-    for stage in (BUILD, FINAL):
-        assert re.search(r":\d[\w.-]*$|@sha256:[0-9a-f]{64}$", stage.base), stage.base
+    bases = {stage.base for stage in (FINAL, SDK, *BUILDS.values())}
+    assert len(bases) == 1, "bytecode is only good for the Python that made it"
+    assert re.search(r":\d[\w.-]*$|@sha256:[0-9a-f]{64}$", bases.pop())
 
 
-def test_entry_point_is_in_exec_form() -> None:
-    entry_points = FINAL.all("ENTRYPOINT")
+def test_what_names_no_target_makes_the_small_image() -> None:
+    assert FINAL.name == ""
+    assert [copy.flags for copy in FINAL.all("COPY")] == [["--from=build"]]
+
+
+@targets
+def test_entry_point_is_in_exec_form(target: Stage) -> None:
+    entry_points = target.all("ENTRYPOINT")
     assert [entry.exec_form for entry in entry_points] == [["python", "-m", "runner"]]
-    assert FINAL.all("CMD") == []
+    assert target.all("CMD") == []
 
 
-def test_user_is_a_number_other_than_root() -> None:
-    last = FINAL.all("USER")[-1]
+@targets
+def test_user_is_a_number_other_than_root(target: Stage) -> None:
+    last = target.all("USER")[-1]
     assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", last.text)
-    after = FINAL.instructions[FINAL.instructions.index(last) :]
+    after = target.instructions[target.instructions.index(last) :]
     assert not [instruction for instruction in after if instruction.name in {"RUN", "COPY"}]
 
 
@@ -78,11 +90,13 @@ def test_pip_is_pinned_and_keeps_no_cache() -> None:
 
 
 def test_sources_exist_and_are_in_the_context() -> None:
-    for copy in BUILD.all("COPY"):
-        *sources, _ = copy.words
-        assert all(context(source) for source in sources), copy
-    for copy in FINAL.all("COPY"):
-        assert f"--from={BUILD.name}" in copy.flags
+    for build in BUILDS.values():
+        for copy in build.all("COPY"):
+            *sources, _ = copy.words
+            assert all(context(source) for source in sources), copy
+    for name, target in (("", FINAL), ("hydrosphere", SDK)):
+        for copy in target.all("COPY"):
+            assert f"--from={BUILDS[name].name}" in copy.flags
 
 
 def test_context_holds_nothing_else() -> None:
@@ -100,18 +114,16 @@ def test_context_holds_nothing_else() -> None:
         assert not IGNORE.excludes(Path(path)), path
 
 
-@pytest.fixture(scope="module")
-def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Run the build stage in a folder; return what it made of /app."""
-    root = tmp_path_factory.mktemp("image")
+def built(build: Stage, root: Path) -> Path:
+    """Run a build stage in a folder; return what it made of /app."""
     work, app = root / "src", root / "app"
-    for copy in BUILD.all("COPY"):
+    for copy in build.all("COPY"):
         *sources, _ = copy.words
         for path in (path for source in sources for path in context(source)):
             (work / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / path, work / path)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    for run in BUILD.all("RUN"):
+    for run in build.all("RUN"):
         command = re.sub(r"(?<!\S)/app\b", str(app), run.text)
         done = subprocess.run(  # noqa: PLW1510  judged below
             ["/bin/sh", "-c", command],
@@ -127,11 +139,30 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return built(BUILDS[""], tmp_path_factory.mktemp("image"))
+
+
+@pytest.fixture(scope="module")
+def sdk_image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return built(BUILDS["hydrosphere"], tmp_path_factory.mktemp("sdk_image"))
+
+
+def bare(image: Path) -> list[str]:
+    """Return the command of a Python that has nothing but what the image has."""
+    made = image.parent / "python"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", made], check=True)
+    return ["/usr/bin/env", "-i", f"PYTHONPATH={image}", "PYTHONDONTWRITEBYTECODE=1", f"{made}/bin/python"]
+
+
+@pytest.fixture(scope="module")
 def python(image: Path) -> list[str]:
-    """A Python that has nothing but what the image has."""
-    bare = image.parent / "python"
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", bare], check=True)
-    return ["/usr/bin/env", "-i", f"PYTHONPATH={image}", "PYTHONDONTWRITEBYTECODE=1", f"{bare}/bin/python"]
+    return bare(image)
+
+
+def missing(python: list[str], modules: tuple[str, ...], cwd: Path) -> list[str]:
+    code = f"import importlib.util as u; print(*[n for n in {modules} if not u.find_spec(n)])"
+    return call(*python, "-c", code, cwd=cwd).stdout.split()
 
 
 def call(*command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -154,8 +185,8 @@ def test_built_image_runs_a_step(image: Path, python: list[str]) -> None:
 
 @pytest.mark.slow
 def test_built_image_holds_no_more_than_steps_need(image: Path, python: list[str]) -> None:
-    code = f"import importlib.util as u; print([n for n in {NOT_FOR_STEPS} if u.find_spec(n)])"
-    assert call(*python, "-c", code, cwd=image.parent).stdout.strip() == "[]"
+    modules = NOT_FOR_STEPS + FOR_HYDROSDK
+    assert missing(python, modules, image.parent) == [*modules]
     assert not list(image.glob("tests*"))
 
 
@@ -167,3 +198,24 @@ def test_built_image_is_compiled(image: Path) -> None:
             assert compiled, source
             flags = int.from_bytes(compiled[0].read_bytes()[4:8], "little")
             assert flags == 1, "bytecode that depends on time stamps"
+
+
+SEND = """
+import asyncio
+from components.hydrosphere.release import _release
+from components.hydrosphere.release.contract import reading as contracts
+from components.hydrosphere.release.backends import hydrosdk as backend
+
+signature = contracts.parse("inputs: {x: {type: int64}}\\noutputs: {y: {type: double}}")
+asyncio.run(backend.upload("http://127.0.0.1:1", _release.Release("some-model", signature), ()))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_image_for_hydrosdk_sends_with_it(sdk_image: Path) -> None:
+    python = bare(sdk_image)
+    assert missing(python, NOT_FOR_STEPS, sdk_image.parent) == [*NOT_FOR_STEPS]
+    assert missing(python, FOR_HYDROSDK, sdk_image.parent) == []
+    sent = call(*python, "-c", SEND, cwd=sdk_image.parent)
+    assert "Unreachable: can't reach Hydrosphere at http://127.0.0.1:1" in sent.stderr, sent.stderr

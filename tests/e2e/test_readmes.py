@@ -15,7 +15,7 @@ READMES = sorted((ROOT / "components").glob("**/README.md"))
 
 
 def example(readme: Path) -> str:
-    found = re.search(r"```sh\n(kfp-runner run .*?)\n```", readme.read_text(), re.DOTALL)
+    found = re.search(r"```sh\n((?:[^`]*\n)?kfp-runner run .*?)\n```", readme.read_text(), re.DOTALL)
     assert found, f"{readme} shows no command"
     return found.group(1)
 

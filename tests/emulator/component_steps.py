@@ -1,4 +1,4 @@
-"""A start of a component as a process, as a pipeline makes it, against an embedded AWS."""
+"""A start of a component as a process, as a pipeline makes it, against an embedded cloud."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -63,29 +63,35 @@ class Step:
         return "".join(self.lines)
 
 
-@asynccontextmanager
-async def step(
+def step(
     aws: Aws, folder: Path, name: str, inputs: Mapping[str, str], *extra: str
+) -> AbstractAsyncContextManager[Step]:
+    """Start `aws.sagemaker.<name>`; see `started`."""
+    environment = {
+        "AWS_ENDPOINT_URL": aws.cloud.url,
+        "AWS_ACCESS_KEY_ID": "embedded",
+        "AWS_SECRET_ACCESS_KEY": "embedded",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "KFP_RUNNER_EMBEDDED": "aws",
+    }
+    return started(f"aws.sagemaker.{name}", folder, inputs, environment, *extra)
+
+
+@asynccontextmanager
+async def started(
+    name: str, folder: Path, inputs: Mapping[str, str], environment: Mapping[str, str], *extra: str
 ) -> AsyncIterator[Step]:
-    """Start `aws.sagemaker.<name>`, with a file for each of its outputs; it is gone when the block is left."""
+    """Start a component, with a file for each of its outputs; it is gone when the block is left."""
     folder.mkdir(exist_ok=True)
-    component: Component = import_module(f"components.aws.sagemaker.{name}.component").component
+    component: Component = import_module(f"components.{name}.component").component
     argv = [word for key, value in inputs.items() for word in (f"--{key}", value)]
     for output in (*component.outputs.model_fields, "mlpipeline_metrics"):
         argv += [f"--{output}_output_path", str(folder / output)]
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "runner", "run", f"aws.sagemaker.{name}", *argv),
+        *(sys.executable, "-m", "runner", "run", name, *argv),
         *("--events", str(folder / "events"), *extra),
         cwd=ROOT,
-        env={
-            "PATH": os.environ["PATH"],
-            "HOME": str(folder),
-            "AWS_ENDPOINT_URL": aws.cloud.url,
-            "AWS_ACCESS_KEY_ID": "embedded",
-            "AWS_SECRET_ACCESS_KEY": "embedded",
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "KFP_RUNNER_EMBEDDED": "aws",
-        },
+        env={"PATH": os.environ["PATH"], "HOME": str(folder), **environment},
         stdin=DEVNULL,
         stdout=PIPE,
         stderr=STDOUT,

@@ -14,17 +14,18 @@ import aiohttp
 import pytest
 from botocore.exceptions import ClientError
 
-from components.aws.embedded import cloud as cloud_module
 from components.aws.embedded.cloud import Journal
 from components.aws.embedded.errors import ApiError
-from components.aws.embedded.machine.paths import UnsafeKeyError
 from components.aws.embedded.machine.space import Space
 from components.aws.embedded.s3.objects import Objects
 from components.aws.embedded.sagemaker import channels
-from components.aws.embedded.sagemaker.hosting import data, seats
-from components.aws.embedded.sagemaker.hosting.data import unpack
+from components.aws.embedded.sagemaker.hosting import seats
 from components.aws.embedded.sagemaker.hosting.seats import Seats
 from components.aws.embedded.sagemaker.hosting.serving import Server
+from runner.emulation import archives
+from runner.emulation import journal as journal_module
+from runner.emulation.archives import unpack
+from runner.emulation.paths import UnsafeKeyError
 from tests.emulator.helpers import ENDED, ROLE, channel, embedded, eventually
 from tests.emulator.serving_kit import Hosting, archive, hosting, lasting, server
 from tests.emulator.tuning_helpers import ended, tune, tuning_request
@@ -72,35 +73,35 @@ def newer_sparse(size: int) -> bytes:
 def test_a_sparse_file_is_not_unpacked(tmp_path: Path, content: bytes) -> None:
     assert len(content) < 300
     with pytest.raises(UnsafeKeyError, match="'model' is a sparse file"):
-        unpack(content, tmp_path, Space({"VolumeSizeInGB": 5, "InstanceCount": 1}, tmp_path))
+        unpack(io.BytesIO(content), tmp_path, Space({"VolumeSizeInGB": 5, "InstanceCount": 1}, tmp_path))
     assert not list(tmp_path.iterdir())
 
 
 def test_what_is_written_counts_and_not_the_padding(tmp_path: Path) -> None:
     content = archive(a=bytes(400_000), b=bytes(600_000))
-    unpack(content, tmp_path, Space(ROOMY, tmp_path))
+    unpack(io.BytesIO(content), tmp_path, Space(ROOMY, tmp_path))
     with pytest.raises(OSError, match="No space left"):
-        unpack(archive(c=bytes(2_000_000)), tmp_path, Space(ROOMY, tmp_path))
+        unpack(io.BytesIO(archive(c=bytes(2_000_000))), tmp_path, Space(ROOMY, tmp_path))
     assert (tmp_path / "c").stat().st_size <= 1024**2
 
 
 @pytest.mark.parametrize("before", [0, 1])
 def test_a_headers_length_has_a_bound(tmp_path: Path, before: int) -> None:
-    member = tarfile.TarInfo("a" * (data.LONGEST_HEADER + 20_000))
+    member = tarfile.TarInfo("a" * (archives.LONGEST_HEADER + 20_000))
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz", format=tarfile.PAX_FORMAT) as file:
         for _ in range(before):
             file.addfile(tarfile.TarInfo("first"))
         file.addfile(member)
     with pytest.raises(OSError, match="a header is longer than"):
-        unpack(packed.getvalue(), tmp_path, Space(ROOMY, tmp_path))
+        unpack(io.BytesIO(packed.getvalue()), tmp_path, Space(ROOMY, tmp_path))
 
 
 def test_the_number_of_files_has_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(data, "MOST_MEMBERS", 3)
-    unpack(archive(a=b"", b=b""), tmp_path, Space(ROOMY, tmp_path))
+    monkeypatch.setattr(archives, "MOST_MEMBERS", 3)
+    unpack(io.BytesIO(archive(a=b"", b=b"")), tmp_path, Space(ROOMY, tmp_path))
     with pytest.raises(OSError, match="more than 3 files"):
-        unpack(archive(a=b"", b=b"", c=b"", d=b""), tmp_path, Space(ROOMY, tmp_path))
+        unpack(io.BytesIO(archive(a=b"", b=b"", c=b"", d=b"")), tmp_path, Space(ROOMY, tmp_path))
 
 
 async def test_a_cancelled_job_leaves_no_thread_unpacking(tmp_path: Path) -> None:
@@ -328,7 +329,7 @@ def test_the_journal_keeps_short_bodies_and_the_size_of_others(monkeypatch: pyte
         {"(bytes)": 180_009},
         {"g": "x", "logEvents": 1},
     ]
-    monkeypatch.setattr(cloud_module, "JOURNAL_BYTES", 1000)
+    monkeypatch.setattr(journal_module, "BYTES", 1000)
     for number in range(10):
         journal.add("s", f"Call{number}", {"a": "x" * 300}, 310, 200, 0.0)
     assert [call.operation for call in journal.entries] == ["Call7", "Call8", "Call9"]

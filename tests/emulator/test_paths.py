@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from components.aws.embedded.machine import paths
-from components.aws.embedded.machine.paths import UnsafeKeyError, container_key, inside
+from components.aws.embedded.machine.paths import container_key
+from runner.emulation import paths
+from runner.emulation.paths import UnsafeKeyError, inside
 from tests.emulator.helpers import Aws, channel, embedded, eventually
 
 ESCAPES = [

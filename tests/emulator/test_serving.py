@@ -15,12 +15,13 @@ import pytest
 from components.aws.embedded.errors import ApiError
 from components.aws.embedded.logs.store import LogStore
 from components.aws.embedded.machine.logged import Log
-from components.aws.embedded.machine.paths import UnsafeKeyError
 from components.aws.embedded.machine.space import Space
 from components.aws.embedded.s3.objects import Location
 from components.aws.embedded.sagemaker.hosting import serving as module
-from components.aws.embedded.sagemaker.hosting.data import ModelData, unpack
+from components.aws.embedded.sagemaker.hosting.data import ModelData
 from components.aws.embedded.sagemaker.images import Images
+from runner.emulation.archives import unpack
+from runner.emulation.paths import UnsafeKeyError
 from tests.emulator.serving_kit import archive, hosting, lasting, server
 
 ROOMY = {"VolumeSizeInGB": 1, "InstanceCount": 1}
@@ -55,7 +56,7 @@ def test_an_archive_is_unpacked_with_its_folders(tmp_path: Path) -> None:
     )
     folder = tmp_path / "model"
     folder.mkdir()
-    unpack(content, folder, Space(ROOMY, tmp_path))
+    unpack(io.BytesIO(content), folder, Space(ROOMY, tmp_path))
     assert (folder / "a" / "run.sh").read_bytes() == b"#!"
     assert (folder / "b" / "c" / "weights").read_bytes() == b"123"
     assert (folder / "empty").is_dir()
@@ -87,7 +88,7 @@ def test_a_hostile_archive_leaves_nothing_outside(tmp_path: Path, evil: tarfile.
     folder.mkdir(parents=True)
     content = tar((member("inside"), b"1"), (evil, b"" if evil.type != tarfile.REGTYPE else b"evil"))
     with pytest.raises(UnsafeKeyError):
-        unpack(content, folder, Space(ROOMY, tmp_path))
+        unpack(io.BytesIO(content), folder, Space(ROOMY, tmp_path))
     assert [path for path in tmp_path.rglob("*") if path.is_file() or path.is_symlink()] == [
         folder / "inside"
     ]
@@ -99,7 +100,7 @@ def test_a_file_can_not_go_through_a_link_that_was_there_before(tmp_path: Path) 
     outside.mkdir()
     (folder / "link").symlink_to(outside)
     with pytest.raises(UnsafeKeyError):
-        unpack(tar((member("link/file"), b"1")), folder, Space(ROOMY, tmp_path))
+        unpack(io.BytesIO(tar((member("link/file"), b"1"))), folder, Space(ROOMY, tmp_path))
     assert not list(outside.iterdir())
 
 
@@ -108,14 +109,18 @@ def test_a_small_archive_can_not_fill_the_disk(tmp_path: Path) -> None:
     assert len(content) < 100_000
     (tmp_path / "model").mkdir()
     with pytest.raises(OSError, match="No space left"):
-        unpack(content, tmp_path / "model", Space({"VolumeSizeInGB": 0.01, "InstanceCount": 1}, tmp_path))
+        unpack(
+            io.BytesIO(content),
+            tmp_path / "model",
+            Space({"VolumeSizeInGB": 0.01, "InstanceCount": 1}, tmp_path),
+        )
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive", archive(a=b"1" * 100_000)[:-30]])
 def test_what_is_no_archive_is_an_error(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "model").mkdir()
     with pytest.raises((tarfile.TarError, EOFError, OSError)):
-        unpack(content, tmp_path / "model", Space(ROOMY, tmp_path))
+        unpack(io.BytesIO(content), tmp_path / "model", Space(ROOMY, tmp_path))
 
 
 def test_where_model_data_lie() -> None:

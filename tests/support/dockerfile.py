@@ -63,6 +63,15 @@ def stages(text: str) -> list[Stage]:
     return found
 
 
+def whole(found: list[Stage], name: str) -> Stage:
+    """Return a stage with all that it is built upon; a blank name is the last one's."""
+    stage = next(stage for stage in found if stage.name == name) if name else found[-1]
+    if stage.base not in {other.name for other in found if other.name}:
+        return stage
+    below = whole(found, stage.base)
+    return Stage(below.base, stage.name, [*below.instructions, *stage.instructions])
+
+
 @dataclass(frozen=True)
 class Ignore:
     """A .dockerignore: the last pattern that matches a path, or a folder it's in, decides."""

@@ -16,6 +16,7 @@ import pytest
 from components.aws import demo
 from runner import catalog
 from runner.batch import Batch
+from runner.demo import drawn
 from runner.errors import Interrupted, JobFailed, RunnerError, ServiceError
 from runner.events import Phase, Status
 from runner.inputs import Inputs, Outputs, arg
@@ -137,3 +138,12 @@ async def test_a_stop_that_failed_names_no_command(
     error = await end_of(side_by_side, monkeypatch, tmp_path)
     assert isinstance(error, ServiceError)
     assert str(error) == "could not stop deploy: denied; it has ended with the embedded AWS"
+
+
+def test_digits_are_drawn_side_by_side_above_their_names() -> None:
+    paper, ink = ",".join(["0"] * 64), ",".join(["16"] * 64)
+    lines = drawn([paper, ink], ["0", "8"]).splitlines()
+    assert lines == [
+        *["  " + " " * 16 + "   " + "█" * 16] * 8,
+        "  " + "0".center(16) + "   " + "8".center(16),
+    ]

@@ -42,7 +42,10 @@ def test_the_yaml_says_what_the_spec_says(name: str) -> None:
     document = yaml.safe_load(manifest.component_yaml(name, component, "an-image:1"))
     inputs, outputs = arguments(component.inputs), [*arguments(component.outputs), *UI_OUTPUTS]
     assert document["name"] == component.name
-    assert [i["name"] for i in document["inputs"]] == [a.name for a in inputs]
+    assert [i["name"] for i in document["inputs"]] == [a.file_of or a.name for a in inputs]
+    assert [i for i in document["inputs"] if "type" not in i] == [
+        {"name": a.file_of, "description": a.description} for a in inputs if a.file_of
+    ]
     assert [o["name"] for o in document["outputs"]] == [a.name for a in outputs]
     assert all(o["type"] for o in document["outputs"])
     assert all(("default" in i) is not a.required for i, a in zip(document["inputs"], inputs, strict=True))
@@ -57,7 +60,10 @@ def test_every_input_and_output_is_passed_and_nothing_else(name: str) -> None:
     args = yaml.safe_load(manifest.component_yaml(name, component))["implementation"]["container"]["args"]
     passed = dict(zip(args[::2], args[1::2], strict=True))
     assert passed == {
-        **{f"--{a.name}": {"inputValue": a.name} for a in arguments(component.inputs)},
+        **{
+            f"--{a.name}": {"inputPath": a.file_of} if a.file_of else {"inputValue": a.name}
+            for a in arguments(component.inputs)
+        },
         **{
             f"--{a.path_argument}": {"outputPath": a.name}
             for a in (*arguments(component.outputs), *UI_OUTPUTS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import json
 import logging
 import time
@@ -19,16 +18,19 @@ from components.aws.embedded.cloud import Journal
 from components.aws.embedded.errors import ApiError, not_implemented
 from components.aws.embedded.faults import Faults
 from components.aws.embedded.front import Front
-from components.aws.embedded.inbound import RUNTIME, Inbound, read, refusal
+from components.aws.embedded.inbound import RUNTIME, Inbound, read
 from components.aws.embedded.logs import live_tail
 from components.aws.embedded.logs.api import Logs
 from components.aws.embedded.s3.objects import Objects
 from components.aws.embedded.sagemaker.hosting import invocations
 from components.aws.embedded.sagemaker.service import SageMaker
 from components.aws.embedded.shapes import Model, model
+from runner.emulation.control import Control
+from runner.emulation.loopback import refusal
 
 _log = logging.getLogger(__name__)
-CONTROL = "/_embedded/"
+_HOST_PREFIX = "stream-"
+"""Put before the host by clients of StartLiveTail."""
 # moto's endpoints answer a canned body; its Lambda and Batch run what a request says, in Docker if that is there.
 _CLOSED = ("sagemaker", "lambda", "batch")
 # moto's control routes and its instance metadata are not for everyone.
@@ -69,6 +71,7 @@ class App:
         self._objects = objects
         self._faults = faults
         self._journal = journal
+        self._control = Control(faults, lambda: journal.entries)
         self._models: dict[str, asyncio.Future[Model]] = {}
 
     def warm_up(self) -> None:
@@ -82,10 +85,10 @@ class App:
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
-        if why := refusal(request):
+        if why := refusal(request, _HOST_PREFIX):
             return web.Response(status=403, text=f"embedded cloud: {why}\n")
-        if self._faults.enabled and request.path.startswith(CONTROL):
-            return await self._control(request)
+        if self._control.means(request):
+            return await self._control.answer(request)
         began = time.monotonic()
         try:
             inbound = await read(request)
@@ -163,23 +166,6 @@ class App:
             if name.lower() != "content-length" or request.method == "HEAD":
                 response.headers[name] = value
         return response
-
-    async def _control(self, request: web.BaseRequest) -> web.Response:
-        """`GET /_embedded/calls`; `POST` (a list of faults as JSON), `GET` and `DELETE /_embedded/faults`."""
-        what = request.method, request.path.removeprefix(CONTROL)
-        if what == ("GET", "calls"):
-            return _json({"calls": [dataclasses.asdict(call) for call in self._journal.entries]})
-        if what == ("POST", "faults"):
-            try:
-                rows = json.loads(await request.read())
-                self._faults.add_json([rows] if isinstance(rows, dict) else rows)
-            except (TypeError, ValueError) as error:
-                return web.Response(status=400, text=f"{error}\n")
-        elif what == ("DELETE", "faults"):
-            self._faults.clear()
-        elif what != ("GET", "faults"):
-            return web.Response(status=404)
-        return _json({"faults": [dataclasses.asdict(fault) for fault in self._faults.pending]})
 
 
 def _json(body: Mapping[str, Any], status: int = 200) -> web.Response:

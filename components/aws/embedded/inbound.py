@@ -1,4 +1,4 @@
-"""What a request is: which service and operation it means, from which region; and whether a browser sent it."""
+"""What a request is: which service and operation it means, and from which region."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from aiohttp import hdrs, web
 
 from components.aws.embedded.cloud import REGION
 from components.aws.embedded.errors import ApiError
+from runner.emulation.loopback import invite
 
 JSON_BYTES = 8 * 1024**2
 """The most that a request to SageMaker or Logs may hold; AWS takes less."""
@@ -36,7 +37,6 @@ _INVOCATIONS = {
     "async-invocations": "InvokeEndpointAsync",
     "invocations-response-stream": "InvokeEndpointWithResponseStream",
 }
-_LOOPBACK = re.compile(r"(.+\.)?localhost|127(\.\d{1,3}){3}|\[::1\]")
 _S3_NAMES = {
     ("GET", 2): "GetObject",
     ("PUT", 2): "PutObject",
@@ -72,23 +72,6 @@ class Inbound:
     """Bytes of the request that `body` was read from; 0 for what is short anyway."""
     content: IO[bytes] | None = None
     """The body for moto or an endpoint; None when SageMaker or Logs is meant."""
-
-
-def refusal(request: web.BaseRequest) -> str:
-    """Why this request is not even looked at; empty if it is welcome.
-
-    The port is open to every process of this machine, and so to every web page its browser shows. A page can't set
-    what it gives away about itself: `Origin`, `Sec-Fetch-Site`, and the host that it was led to (DNS rebinding).
-    """
-    host = request.headers.get(hdrs.HOST, "").lower()
-    name = re.sub(r":\d+$", "", host).removeprefix("stream-")
-    if not _LOOPBACK.fullmatch(name):
-        return f"host {host!r} is not a loopback name"
-    if hdrs.ORIGIN in request.headers:
-        return "requests of web pages are refused"
-    if request.headers.get("Sec-Fetch-Site", "none") != "none":
-        return "requests of web pages are refused"
-    return ""
 
 
 async def read(request: web.BaseRequest) -> Inbound:
@@ -137,10 +120,7 @@ async def _json(request: web.BaseRequest) -> tuple[dict[str, Any], int]:
 
 async def _content(request: web.BaseRequest, most: int) -> IO[bytes]:
     """The body; a large one lies on disk. The caller closes it."""
-    if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue":
-        # aiohttp answers this in its router, which we do without, because it rewrites paths that are object keys.
-        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        request.writer.output_size = 0
+    await invite(request)
     with ExitStack() as undo:
         content = undo.enter_context(tempfile.SpooledTemporaryFile(_IN_MEMORY))
         async for chunk in request.content.iter_any():

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import tempfile
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from aiohttp import web
 
@@ -20,16 +19,14 @@ from components.aws.embedded.faults import Faults
 from components.aws.embedded.front import Front
 from components.aws.embedded.logs.api import Logs
 from components.aws.embedded.machine.guardian import Guardian
-from components.aws.embedded.machine.paths import remove
 from components.aws.embedded.s3 import folder, samples
 from components.aws.embedded.s3.objects import Objects
 from components.aws.embedded.sagemaker.images import Images
 from components.aws.embedded.sagemaker.service import SageMaker
 from components.aws.embedded.sagemaker.site import Site
-
-HOST = "127.0.0.1"
-CLOSING_SECONDS = 0.25
-"""How long answers under way may take once the server ends."""
+from runner.emulation.loopback import listening
+from runner.emulation.paths import remove
+from runner.emulation.tasks import Tasks
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,25 +41,6 @@ class Settings:
     capacity: int
 
 
-class _Jobs:
-    """Owns the tasks of running jobs."""
-
-    def __init__(self) -> None:
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    def start(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def close(self) -> None:
-        """Kill what runs, and wait until it is gone."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[Cloud]:
     """See `serve`."""
@@ -70,7 +48,7 @@ async def running(settings: Settings) -> AsyncIterator[Cloud]:
         if importlib.util.find_spec(module) is None:
             raise RuntimeError(f"the embedded AWS needs {module}: pip install 'kfp-runner[local]'")
     images = Images(settings.images)
-    faults, journal = Faults(settings.faults), Journal()
+    faults, journal = Faults(enabled=settings.faults), Journal()
     async with AsyncExitStack() as stack:
         root = tempfile.mkdtemp(prefix="kfp-runner-aws-")
         # Not TemporaryDirectory: up to 3.11.7 its clean-up changes the mode of what a job's links lead to.
@@ -84,7 +62,7 @@ async def running(settings: Settings) -> AsyncIterator[Cloud]:
         if settings.s3 is not None:
             await folder.load(settings.s3, objects)
             stack.push_async_callback(_keep, settings.s3, objects)
-        jobs = _Jobs()
+        jobs = Tasks()
         stack.push_async_callback(jobs.close)
         places = asyncio.Semaphore(settings.capacity)
         cloud_variables: dict[str, str] = {}
@@ -99,22 +77,13 @@ async def running(settings: Settings) -> AsyncIterator[Cloud]:
             jobs.start,
         )
         app = App(SageMaker(site, images), logs, front, objects, faults, journal)
-        url = await _listen(app, settings.port, stack)
+        app.warm_up()
+        stack.push_async_callback(app.close)
+        server = web.Server(app.handle, access_log=None)
+        url = await stack.enter_async_context(listening(server, settings.port))
         cloud = Cloud(url, faults, journal)
         cloud_variables |= cloud.environment
         yield cloud
-
-
-async def _listen(app: App, port: int, stack: AsyncExitStack) -> str:
-    """Open the port; return its URL. Raises OSError when it is taken."""
-    app.warm_up()
-    stack.push_async_callback(app.close)
-    runner = web.ServerRunner(web.Server(app.handle, access_log=None), shutdown_timeout=CLOSING_SECONDS)
-    await runner.setup()
-    stack.push_async_callback(runner.cleanup)
-    await web.TCPSite(runner, HOST, port).start()
-    _, actual = runner.addresses[0][:2]
-    return f"http://{HOST}:{actual}"
 
 
 async def _keep(path: Path, objects: Objects) -> None:

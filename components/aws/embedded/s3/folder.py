@@ -11,8 +11,8 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
-from components.aws.embedded.machine.paths import UnsafeKeyError, files, inside, read, write
 from components.aws.embedded.s3.objects import Objects
+from runner.emulation.paths import UnsafeKeyError, files, inside, read, write
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _log = logging.getLogger(__name__)

@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.aws.embedded.machine.paths import UnsafeKeyError, created, inside
 from components.aws.embedded.machine.space import Space
 from components.aws.embedded.s3.objects import Location, Objects, S3Error
 from components.aws.embedded.sagemaker.container import Host
+from runner.emulation.paths import UnsafeKeyError, created, inside
 
 Json = dict[str, Any]
 _CHUNK = 1024**2

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from components.aws.embedded.errors import ApiError, invalid, not_implemented
-from components.aws.embedded.machine.paths import UnsafeKeyError, container_key
+from components.aws.embedded.machine.paths import container_key
 from components.aws.embedded.s3.objects import Location, Objects, S3Error
+from runner.emulation.paths import UnsafeKeyError
 
 Json = dict[str, Any]
 _MEMBERS = (

@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.aws.embedded.machine.paths import container_key, inside, opened, write
+from components.aws.embedded.machine.paths import container_key
 from components.aws.embedded.sagemaker.images import Command, search_path
 from components.aws.embedded.sagemaker.training.record import FAILURE_LENGTH, TrainingJob
+from runner.emulation.paths import inside, opened, write
 
 Json = dict[str, Any]
 _PASSED_ON = (

@@ -11,8 +11,8 @@ from typing import Any, Protocol
 
 from components.aws.embedded.logs.store import LogStore
 from components.aws.embedded.machine.guardian import Guardian
-from components.aws.embedded.machine.paths import inside, remove
 from components.aws.embedded.s3.objects import Objects
+from runner.emulation.paths import inside, remove
 
 _log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class Site:
     places: asyncio.Semaphore
     """How many jobs may run at a time."""
     guardian: Guardian
-    begin: Callable[[Coroutine[Any, Any, None]], None]
+    begin: Callable[[Coroutine[Any, Any, None]], object]
     """Has a coroutine run beside the server, which cancels it, and waits for it, when it ends."""
 
 

@@ -15,7 +15,6 @@ from uuid import uuid4
 
 from components.aws.embedded.errors import ApiError
 from components.aws.embedded.machine.logged import Log
-from components.aws.embedded.machine.paths import inside, remove
 from components.aws.embedded.sagemaker.hosting.data import ModelData, ModelDataError
 from components.aws.embedded.sagemaker.hosting.record import Endpoint, Fleet, Variant
 from components.aws.embedded.sagemaker.hosting.serving import (
@@ -29,6 +28,7 @@ from components.aws.embedded.sagemaker.hosting.serving import (
 )
 from components.aws.embedded.sagemaker.images import Images, mapping_hint
 from components.aws.embedded.sagemaker.site import Site
+from runner.emulation.paths import inside, remove
 
 LOG_GROUP = "/aws/sagemaker/Endpoints"
 """Followed by a slash and the endpoint's name."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from components.aws.embedded.errors import invalid, not_implemented
-from components.aws.embedded.machine.paths import UnsafeKeyError, container_key
+from components.aws.embedded.machine.paths import container_key
 from components.aws.embedded.s3.objects import Objects
 from components.aws.embedded.sagemaker.checks import (
     check_source,
@@ -15,6 +15,7 @@ from components.aws.embedded.sagemaker.checks import (
     unsafe_variables,
 )
 from components.aws.embedded.sagemaker.processing.command import check
+from runner.emulation.paths import UnsafeKeyError
 
 Json = dict[str, Any]
 _ROOT = "processing/"

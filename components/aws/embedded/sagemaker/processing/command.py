@@ -20,8 +20,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from components.aws.embedded.errors import ApiError, invalid
-from components.aws.embedded.machine.paths import UnsafeKeyError, container_key
+from components.aws.embedded.machine.paths import container_key
 from components.aws.embedded.sagemaker.images import Command
+from runner.emulation.paths import UnsafeKeyError
 
 _BASE = "/opt/ml"
 _WORD = re.compile(rf"((?:[^=]*=)?)({_BASE}(?:/.*)?)", re.DOTALL)

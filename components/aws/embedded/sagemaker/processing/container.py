@@ -13,13 +13,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from components.aws.embedded.machine.paths import container_key, inside, opened, write
+from components.aws.embedded.machine.paths import container_key
 from components.aws.embedded.s3.objects import Location
 from components.aws.embedded.sagemaker.channels import Source
 from components.aws.embedded.sagemaker.container import Host, base_environment
 from components.aws.embedded.sagemaker.processing.command import translated
 from components.aws.embedded.sagemaker.processing.record import ProcessingJob
 from components.aws.embedded.sagemaker.training.record import FAILURE_LENGTH
+from runner.emulation.paths import inside, opened, write
 
 Json = dict[str, Any]
 _CONFIGURED = (

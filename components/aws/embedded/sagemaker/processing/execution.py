@@ -13,7 +13,6 @@ from pathlib import Path
 
 from components.aws.embedded.clock import now
 from components.aws.embedded.machine.logged import Log, run_logged
-from components.aws.embedded.machine.paths import UnsafeKeyError
 from components.aws.embedded.machine.space import Space
 from components.aws.embedded.sagemaker.channels import DownloadError, bring
 from components.aws.embedded.sagemaker.cluster import run_all
@@ -30,6 +29,7 @@ from components.aws.embedded.sagemaker.processing.outputs import Outputs
 from components.aws.embedded.sagemaker.processing.record import ProcessingJob
 from components.aws.embedded.sagemaker.site import JobFailed, Site, conduct
 from components.aws.embedded.sagemaker.uploads import UploadError
+from runner.emulation.paths import UnsafeKeyError
 
 LOG_GROUP = "/aws/sagemaker/ProcessingJobs"
 UPLOAD_SECONDS = 1.0

@@ -10,12 +10,12 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
-from components.aws.embedded.machine.paths import files, read
 from components.aws.embedded.s3.objects import Location, Objects
 from components.aws.embedded.sagemaker.container import Host
 from components.aws.embedded.sagemaker.processing.container import targets
 from components.aws.embedded.sagemaker.processing.record import ProcessingJob
 from components.aws.embedded.sagemaker.uploads import UploadError, upload
+from runner.emulation.paths import files, read
 
 _Stamp = tuple[int, int]
 

@@ -11,12 +11,12 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from components.aws.embedded.machine.paths import files, inside, opened, read, tree, write
 from components.aws.embedded.machine.space import Space
 from components.aws.embedded.s3.objects import Location, Objects
 from components.aws.embedded.sagemaker.container import Host
 from components.aws.embedded.sagemaker.training.record import TrainingJob
 from components.aws.embedded.sagemaker.uploads import UploadError, upload
+from runner.emulation.paths import files, inside, opened, read, tree, write
 
 _log = logging.getLogger(__name__)
 _COPIES_GB = 30

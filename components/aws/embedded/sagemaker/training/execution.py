@@ -17,7 +17,6 @@ from pathlib import Path
 
 from components.aws.embedded.clock import now
 from components.aws.embedded.machine.logged import Log, run_logged
-from components.aws.embedded.machine.paths import UnsafeKeyError
 from components.aws.embedded.machine.space import Space
 from components.aws.embedded.s3.objects import S3Error
 from components.aws.embedded.sagemaker.channels import DownloadError, download
@@ -27,6 +26,7 @@ from components.aws.embedded.sagemaker.site import JobFailed, Site, conduct
 from components.aws.embedded.sagemaker.training.artifacts import Checkpoints, upload_model, upload_output
 from components.aws.embedded.sagemaker.training.record import FAILURE_LENGTH, TrainingJob
 from components.aws.embedded.sagemaker.uploads import UploadError
+from runner.emulation.paths import UnsafeKeyError
 
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 CHECKPOINT_SECONDS = 2.0

@@ -1,0 +1,1 @@
+"""Hydrosphere: components that release models to its platform."""

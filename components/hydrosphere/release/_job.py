@@ -1,0 +1,285 @@
+"""The release of a model version behind the engine's five verbs.
+
+**Never a second version.** An upload whose answer was lost is not repeated: the version is looked for, by the run key in its
+metadata, or, outside a pipeline run, as the only new one that is what we asked for. Only what the cluster can't have taken,
+because it was cut off, or refused, is sent again.
+
+**Never released while it is not.** What the cluster says of the version when it is read counts, and nothing else: no event,
+and no end of a stream.
+
+**No stop.** A build can't be cancelled: leaving says that it goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from components.hydrosphere.api import Api
+from components.hydrosphere.errors import Answered, Unread
+from components.hydrosphere.release._events import Events
+from components.hydrosphere.release._inputs import ReleaseOutputs
+from components.hydrosphere.release._leaving import Leaving
+from components.hydrosphere.release._log import BuildLog
+from components.hydrosphere.release._plan import Plan
+from components.hydrosphere.release._training import Stage, Training
+from components.hydrosphere.versions import ASSEMBLING, FAILED, VERSIONS, Version, Versions
+from runner.errors import NotFound, ServiceError, Transient
+from runner.events import Launched, Level, Notice, Phase, Status
+from runner.identity import OWNER_TAG
+from runner.inputs import Outputs
+from runner.job import Ended, Feed, FeedEvent, StopAnswer
+
+COMPONENT = "hydrosphere.release"
+VISIBLE_SECONDS = 30.0
+"""How long a version that was seen may be missing before it counts as deleted."""
+APPEAR_SECONDS = 60.0
+"""How long a version is looked for after an upload that was never answered."""
+SETTLE_SECONDS = 10.0
+"""The same after one of which the server itself said that it failed: then it has made the version, or never will."""
+
+
+class Uploader(Protocol):
+    """Sends one release to one cluster, once."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether all of it was handed over: until then, the cluster can't have taken it."""
+        ...
+
+    @property
+    def progress(self) -> str:
+        """How far it got, in words."""
+        ...
+
+    async def __call__(self) -> Version:
+        """Send it; return the version that it made. Raises the engine's errors; may be cancelled."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What one start of a step is to do."""
+
+    plan: Plan
+    uploader: Uploader
+    training: Training | None = None
+    remarks: Sequence[str] = ()
+    """Told as soon as there is somebody to hear them."""
+    delete_on_cancel: bool = False
+
+
+class ReleaseJob:
+    """One release. Without an order it is a version that exists, to be watched."""
+
+    breaks_off = True
+
+    def __init__(
+        self,
+        api: Api,
+        model: str,
+        number: int | None = None,
+        order: Order | None = None,
+        news: asyncio.Event | None = None,
+    ) -> None:
+        """`news`: what the training data sets as well."""
+        self._api = api
+        self._versions = Versions(api)
+        self._model = model
+        self._number = number
+        self._plan = order.plan if order else None
+        self._uploader = order.uploader if order else None
+        self._training = order.training if order else None
+        self._remarks = order.remarks if order else ()
+        self._delete = order.delete_on_cancel if order else False
+        self._version: Version | None = None
+        self._baseline: int | None = None
+        """The latest version there was before our first upload; None before we looked."""
+        self._asked: float | None = None
+        """When an upload went out that was not accepted, and may have been taken, by the loop's clock."""
+        self._answered = False
+        """Whether the server itself said that it failed."""
+        self._seen = 0.0
+        """When the version was last seen, by the loop's clock."""
+        self._built = asyncio.Event()
+        self.news = news or asyncio.Event()
+        self.outcome = ""
+
+    @property
+    def name(self) -> str:
+        """`model:number`, as soon as there is a number."""
+        return f"{self._model}:{self._number}" if self._number is not None else self._model
+
+    @property
+    def resumes(self) -> bool:
+        """Whether an earlier start of this step may have made a version that leaving has to delete."""
+        return self._delete and self._owner != ""
+
+    @property
+    def _owner(self) -> str:
+        return self._plan.owner if self._plan else ""
+
+    @property
+    def stop_command(self) -> str:
+        """The nearest there is: a build can't be stopped, but its model be deleted, or looked at."""
+        if self._delete and self._version is not None:
+            words = ["curl", "-X", "DELETE", f"{self._api.url}/api/v2/model/{self._version.model_id}"]
+            return shlex.join(words) + f"   # deletes the model {self._model} with all its versions"
+        return (
+            shlex.join(["curl", f"{self._api.url}{VERSIONS}"]) + f"   # lists what there is of {self._model}"
+        )
+
+    # ── launch ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def launch(self) -> Launched:
+        """Make one attempt to upload; adopt the version that an earlier one, or an earlier start, has made."""
+        if self._uploader is None:
+            return self._launched(await self._existing(), adopted=True)
+        found = await self._look()
+        if found is not None:
+            return self._launched(found, adopted=True)
+        if self._asked is not None:
+            self._not_seen(self._asked)
+        return self._launched(await self._upload(self._uploader), adopted=False)
+
+    async def _existing(self) -> Version:
+        if self._number is not None:
+            return await self._versions.get(self._model, self._number)
+        known = await self._versions.of_model(self._model)
+        if not known:
+            raise NotFound(f"there is no version of the model {self._model} at {self._api.url}")
+        return known[-1]
+
+    async def _look(self) -> Version | None:
+        """Look for a version of this step's: an earlier start's, or what an upload without an answer has made."""
+        known = await self._versions.of_model(self._model)
+        first, baseline = self._baseline is None, self._baseline or 0
+        ours = [v for v in known if v.number > baseline and self._is_ours(v, first=first)]
+        if first:
+            # A build that failed is done with: the step that is tried again builds anew.
+            adopted = ours[-1] if ours and ours[-1].status != FAILED else None
+            self._baseline = known[-1].number if known and adopted is None else baseline
+            return adopted
+        if len(ours) > 1 and not self._owner:
+            names = ", ".join(v.name for v in ours)
+            raise ServiceError(
+                f"the answer to the upload was lost, and {names} may each be what it made: somebody else releases the same "
+                "at this moment; look which is yours (with --run-key it could be told)"
+            )
+        return ours[-1] if ours else None
+
+    def _is_ours(self, version: Version, *, first: bool) -> bool:
+        """By the run key; without one, because it is what we asked for, made since we looked."""
+        if self._owner:
+            return version.metadata.get(OWNER_TAG) == self._owner
+        release = self._plan.release if self._plan else None
+        if first or release is None:
+            return False
+        runtime = f"{release.runtime.name}:{release.runtime.tag}" if release.runtime else ""
+        asked = (runtime, release.install_command or "", dict(release.metadata or {}))
+        return (version.runtime, version.install_command, dict(version.metadata)) == asked
+
+    async def _upload(self, uploader: Uploader) -> Version:
+        self._asked = None
+        try:
+            return await uploader()
+        except Transient as error:
+            if error.ambiguous and uploader.whole:
+                self._asked = asyncio.get_running_loop().time()
+                self._answered = isinstance(error, Answered)
+                raise
+            raise Unread(f"{error}; {uploader.progress}") from error
+
+    def _not_seen(self, asked: float) -> None:
+        """Raise what there is to say as long as an upload may have made a version that can't be seen."""
+        waited = asyncio.get_running_loop().time() - asked
+        text = f"the upload of {self._model} was not answered, and no version that it made can be seen"
+        if waited < (SETTLE_SECONDS if self._answered else APPEAR_SECONDS):
+            raise Transient(f"{text} yet; it is not repeated, for that might make a second one")
+        if self._answered:
+            return  # The server is done with it: what it has not made by now, it never will.
+        raise ServiceError(
+            f"{text} {APPEAR_SECONDS:g} s later. It was not repeated, for that might make a second one; "
+            f"look with: {self.stop_command}"
+        )
+
+    def _launched(self, version: Version, *, adopted: bool) -> Launched:
+        self._note(version)
+        if self._training is not None:
+            self._training.of(version.id)
+        return Launched(self.name, COMPONENT, adopted)
+
+    def _note(self, version: Version) -> None:
+        self._version, self._number = version, version.number
+        self._seen = asyncio.get_running_loop().time()
+
+    # ── the other verbs ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def describe(self) -> Status:
+        """Read the version, and see how far its training data is. What goes missing for a moment comes back."""
+        try:
+            version = await self._existing()
+        except NotFound as error:
+            if asyncio.get_running_loop().time() - self._seen < VISIBLE_SECONDS:
+                raise Unread(f"{self.name} can't be seen at the moment: {error}") from error
+            raise NotFound(f"{self.name} is gone: somebody deleted it ({error})") from error
+        self._note(version)
+        if version.status == ASSEMBLING:
+            return Status(Phase.RUNNING, version.status)
+        self._built.set()
+        if version.status == FAILED:
+            return await self._failed(version)
+        return self._released(version)
+
+    async def _failed(self, version: Version) -> Status:
+        last = await BuildLog(self._api, version.id, self._built, self.news).last_line()
+        reason = f"the build failed; its log ends with: {last}" if last else "the build failed"
+        return Status(Phase.FAILED, version.status, reason=reason)
+
+    def _released(self, version: Version) -> Status:
+        facts = {"version": version.name} | ({"image": version.image} if version.image else {})
+        training = self._training
+        if training is not None and training.awaited:
+            stage = "Uploading training data" if training.stage is Stage.UPLOADING else "Profiling"
+            return Status(Phase.RUNNING, version.status, stage)
+        if training is not None and training.required and training.stage is Stage.FAILED:
+            return Status(
+                Phase.FAILED, version.status, reason=f"{version.name} is released, but {training.reason}"
+            )
+        return Status(Phase.SUCCEEDED, version.status, facts=facts)
+
+    async def stop(self) -> StopAnswer:
+        """Say what becomes of the version; delete it where that was asked for, and harms nobody."""
+        leaving = Leaving(self._versions, self.name, delete=self._delete)
+        if self._version is None and self._uploader is not None:
+            sent = self._asked is not None or self._uploader.whole
+            found = await leaving.found(self._look) if sent or self.resumes else None
+            if found is None:
+                answer, words = leaving.unseen() if sent else (StopAnswer.ENDED, self._uploader.progress)
+                self.outcome = words
+                return answer
+            self._note(found)
+        answer, self.outcome = await leaving.of(self._version)
+        return answer
+
+    async def outputs(self) -> Outputs:
+        """Read the number of the version."""
+        if self._version is None:
+            raise ServiceError(f"no version of {self._model} is known")
+        return ReleaseOutputs(version=self._version.number)
+
+    def feeds(self) -> Sequence[Feed]:
+        """The build log, the cluster's events, the training data, and what we have to say."""
+        feeds: list[Feed] = [self._remark] if self._remarks else []
+        if self._version is not None:
+            feeds.append(Events(self._api, self._version.id, self.news))
+            if self._version.runtime:
+                feeds.append(BuildLog(self._api, self._version.id, self._built, self.news))
+        return feeds + ([self._training] if self._training else [])
+
+    async def _remark(self, _: Ended) -> AsyncIterator[FeedEvent]:
+        for remark in self._remarks:
+            yield Notice(remark, Level.WARNING)

@@ -1,0 +1,111 @@
+"""Releases a version of a model to Hydrosphere: its files, its contract and its training data.
+
+What is sent follows hydrosdk's observed behaviour, of 2.4 and 3.0, in whose time the predecessor was written; where it does
+not, on purpose, `DEVIATIONS` says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from components.hydrosphere.inputs import Where
+from components.hydrosphere.release._eras import Era
+from components.hydrosphere.release._inputs import ReleaseInputs, ReleaseOutputs
+from components.hydrosphere.release._plan import EXTERNAL, UPLOAD, plan
+from runner.identity import Identity
+from runner.job import Component, Job
+
+DEVIATIONS = (
+    "Wrong input ends with exit code 2 and names the argument, the field or the file; the predecessor showed a traceback.",
+    (
+        "The step fails if the build fails, and ends well only if the server says `Released`; the predecessor also believed "
+        "the end of an event stream."
+    ),
+    "External models work: `path`, `payload` and `runtime` left blank.",
+    "A runtime without a tag is taken as `latest`, with a remark; it was refused by the server.",
+    "A blank `install_command` is none; it became an instruction that broke the build.",
+    "Patterns such as `./*` work in `payload`; what leads out of `path`, by `..` or by a link, is an error.",
+    "Links in the payload are followed; they were sent as links.",
+    (
+        "Contracts may be written as lists or as mappings, and fields may have subfields. An unknown profile is an error; "
+        "it silently became NONE."
+    ),
+    "A failure of the training data is told; with `require_training_profile` it fails the step.",
+    (
+        "In a pipeline run that passes its id (`runner.pipeline.identified`), two entries are added to the metadata, so "
+        "that a restarted pod finds its version instead of making another."
+    ),
+)
+
+PREPARATION = """\
+mkdir -p model/src
+cat > model/src/func_main.py <<'END'
+def predict(x):
+    return {"y": 2.0 * x}
+END
+cat > contract.yaml <<'END'
+inputs:
+  x: {shape: scalar, type: double, profile: numerical}
+outputs:
+  y: {shape: scalar, type: double, profile: numerical}
+END
+printf 'x\\n1.0\\n2.0\\n' > train.csv"""
+EXAMPLE = """\
+  --cluster http://hydrosphere.example --model_name doubler \\
+  --path model --payload '["./src/"]' --contract_path contract.yaml \\
+  --runtime hydrosphere/serving-runtime-python-3.7:3.0.3 \\
+  --training_data train.csv --metadata '{"team": "examples"}'"""
+
+
+async def check(inputs: ReleaseInputs, identity: Identity) -> None:
+    """Check all that can be without a connection. Raises `InputError`."""
+    plan(inputs, identity)
+
+
+@asynccontextmanager
+async def connect(inputs: ReleaseInputs, identity: Identity) -> AsyncIterator[Job]:
+    """Ask the cluster which era it is of, and pack the payload; nothing is uploaded before `launch`."""
+    from components.hydrosphere.release._connecting import connected
+
+    async with connected(inputs, identity) as job:
+        yield job
+
+
+@asynccontextmanager
+async def attach(where: Where, name: str) -> AsyncIterator[Job]:
+    """Open a connection to a version that exists."""
+    from components.hydrosphere.release._connecting import attached
+
+    async with attached(where, name) as job:
+        yield job
+
+
+def request(inputs: ReleaseInputs, identity: Identity) -> dict[str, Any]:
+    """Return what would be sent to a cluster of either era. Raises `InputError`."""
+    planned = plan(inputs, identity)
+    operation = EXTERNAL if planned.external else UPLOAD
+    made: dict[str, Any] = {
+        f"{operation} (Hydrosphere {era.value})": planned.request(era) for era in reversed(Era)
+    }
+    if not planned.external:
+        made["payload"] = [member.name for member in planned.members]
+    return made
+
+
+component = Component(
+    name="Hydrosphere - Model Release",
+    summary="Release a version of a model to Hydrosphere: its build log live, and no success before it is released.",
+    inputs=ReleaseInputs,
+    outputs=ReleaseOutputs,
+    request=request,
+    check=check,
+    connect=connect,
+    attach=attach,
+    where=Where,
+    provider="hydrosphere",
+    deviations=DEVIATIONS,
+    preparation=PREPARATION,
+    example=EXAMPLE,
+)
