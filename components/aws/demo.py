@@ -18,19 +18,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runner import loop
+from runner import demo
 from runner.batch import Batch
 from runner.embedded import embedded
-from runner.errors import Interrupted, ServiceError, StopFailed
-from runner.signals import Stopping, stop_signals
-from runner.sinks.console import console
-from runner.sinks.jsonl import JsonLines
-from runner.sinks.kfp_ui import KfpUi
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-
-    from runner.job import Sink
 
 DATA, WORK = "s3://kfp-runner-samples/digits", "s3://digits-demo"
 REGION = "us-east-1"
@@ -47,49 +40,17 @@ BATCH_ROWS = 60
 
 def main(output: Path) -> int:
     """Run the demo; its files go to the folder `output`."""
-    began = time.monotonic()
-    output.mkdir(parents=True, exist_ok=True)
-    (output / PLOT).unlink(missing_ok=True)  # Not to stand for a search that never got so far.
-    loop.run(_demo(output.resolve()))
-    print(f"\ndone in {time.monotonic() - began:.0f} s")
-    return 0
+    return demo.run(_demo, output)
 
 
 async def _demo(output: Path) -> None:
-    def sinks(label: str) -> Sequence[Sink]:
-        folder = output / label
-        folder.mkdir(exist_ok=True)
-        events = folder / "events.jsonl"
-        events.unlink(missing_ok=True)  # Events are appended; a second demo starts over.
-        page = KfpUi(folder / "mlpipeline-ui-metadata.json", folder / "mlpipeline-metrics.json")
-        return [console(label=label), page, JsonLines(events)]
-
-    with stop_signals() as stopping:
-        try:
-            print(
-                "starting the embedded AWS on loopback: it runs jobs for real, as processes of this machine"
-            )
-            async with embedded("aws") as url, Batch(sinks=sinks, stopping=stopping) as batch:
-                print(f"embedded AWS at {url}\n", flush=True)
-                await _s3_bucket()
-                await _pipeline(batch, output)
-        except BaseException as error:
-            _end(stopping, error)
-            raise
-
-
-def _end(stopping: Stopping, error: BaseException) -> None:
-    """Raise what is true of jobs whose cloud has ended: none runs, and no command reaches one, though its stop failed.
-
-    The recorded reason decides, not the shape in which it came up.
-    """
-    if stopping.reason is not None:
-        first, _, _ = stopping.outcome.partition("\n")
-        text = f"{stopping.reason.text}; {first}; the demo is over, and nothing is left running"
-        raise Interrupted(stopping.reason.value, text) from error
-    if isinstance(error, StopFailed):
-        first, _, _ = str(error).partition("\n")
-        raise ServiceError(f"{first}; it has ended with the embedded AWS") from error
+    (output / PLOT).unlink(missing_ok=True)  # Not to stand for a search that never got so far.
+    with demo.ending("the embedded AWS") as stopping:
+        print("starting the embedded AWS on loopback: it runs jobs for real, as processes of this machine")
+        async with embedded("aws") as url, Batch(sinks=demo.sinks(output), stopping=stopping) as batch:
+            print(f"embedded AWS at {url}\n", flush=True)
+            await _s3_bucket()
+            await _pipeline(batch, output)
 
 
 async def _pipeline(batch: Batch, output: Path) -> None:
@@ -220,7 +181,7 @@ async def _score() -> None:
     read = np.array([names[cluster] for cluster in await _predictions(images)])
     took = time.monotonic() - began
     print(f"\nthe endpoint read {len(images)} images in {took:.2f} s; the first of them, and what it says:\n")
-    print(_drawn(images[:6], [str(n) for n in read[:6]]))
+    print(demo.drawn(images[:6], [str(n) for n in read[:6]]))
     print(f"\naccuracy on {len(images)} held-out digits: {(read == wanted).mean():.1%}")
 
 
@@ -239,17 +200,6 @@ async def _predictions(images: Sequence[str]) -> list[int]:
         tasks = [group.create_task(ask(part)) for part in parts]
         await asyncio.wait(tasks)
     return [cluster for task in tasks for cluster in task.result()]
-
-
-def _drawn(images: Sequence[str], names: Sequence[str]) -> str:
-    """Images of 8 × 8 pixels from 0 to 16, side by side, each above its name."""
-    shades = " ░▒▓█"
-    rows = [[int(pixel) for pixel in image.split(",")] for image in images]
-    lines = [
-        "   ".join("".join(shades[p * 4 // 16] * 2 for p in image[8 * y : 8 * y + 8]) for image in rows)
-        for y in range(8)
-    ]
-    return "\n".join(f"  {line}" for line in [*lines, "   ".join(f"{name:^16}" for name in names)])
 
 
 @asynccontextmanager
@@ -277,9 +227,7 @@ def _told(output: Path, tuned: Any) -> None:  # noqa: ANN401  outputs of a compo
     if plot:
         (output / PLOT).write_text(plot)
         print(f"  {'the search, drawn':24} {output / 'tuning.html'}")
-    print(
-        f"  {'of each step':24} {output}/STEP/{{events.jsonl,mlpipeline-ui-metadata.json,mlpipeline-metrics.json}}"
-    )
+    print(f"  {'of each step':24} {output}/STEP/{demo.FILES}")
 
 
 # ── the cloud, as any of its users would reach it ───────────────────────────────────────────────────────────────────
