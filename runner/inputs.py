@@ -8,6 +8,7 @@ objects and lists as JSON or YAML.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -88,6 +89,19 @@ def arg(description: str, default: Any = ..., *, aliases: tuple[str, ...] = (), 
     else:
         constraints["default"] = default
     return Field(description=description, json_schema_extra={"aliases": list(aliases)}, **constraints)
+
+
+def refuse_user(given: object, name: str) -> None:
+    """Raise, without its value, if the address `name` among what was given holds a user's name, perhaps with a password.
+
+    For a validator of the whole model, before any field's: the errors of those repeat the value.
+    """
+    if isinstance(given, Mapping) and "@" in str(given.get(name, "")):
+        raise PydanticCustomError(
+            "address",
+            "--{name} holds an @; write https://HOST, without user name and password",
+            {"name": name},
+        )
 
 
 class Inputs(BaseModel):

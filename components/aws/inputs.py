@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Any
 
 from pydantic import field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from runner.inputs import Inputs, JsonObject, arg
+from runner.inputs import Inputs, JsonObject, arg, refuse_user
 
 
 class Where(Inputs):
@@ -24,11 +23,7 @@ class Where(Inputs):
     @model_validator(mode="before")
     @classmethod
     def _no_secret(cls, given: Any) -> Any:  # noqa: ANN401  whatever was given
-        """Refuse what a field's own validator, whose errors repeat the value, would show."""
-        if isinstance(given, Mapping) and "@" in str(given.get("endpoint_url", "")):
-            raise PydanticCustomError(
-                "address", "--endpoint_url holds an @; write https://HOST, without user name and password"
-            )
+        refuse_user(given, "endpoint_url")
         return given
 
     @field_validator("region")

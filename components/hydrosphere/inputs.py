@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from pydantic import field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from runner.inputs import Inputs, arg
+from runner.inputs import Inputs, arg, refuse_user
 
 
 class Where(Inputs):
@@ -22,11 +21,7 @@ class Where(Inputs):
     @model_validator(mode="before")
     @classmethod
     def _no_secret(cls, given: Any) -> Any:  # noqa: ANN401  whatever was given
-        """Refuse what a field's own validator, whose errors repeat the value, would show."""
-        if isinstance(given, Mapping) and "@" in str(given.get("cluster", "")):
-            raise PydanticCustomError(
-                "address", "--cluster holds an @; write https://HOST, without user name and password"
-            )
+        refuse_user(given, "cluster")
         return given
 
     @field_validator("cluster")

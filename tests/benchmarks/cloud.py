@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import shlex
-import sys
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -17,8 +16,7 @@ import aiohttp
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 
-from tests.benchmarks.process import clean
-from tests.support.paths import ROOT
+from tests.benchmarks.emulated import emulated
 
 GROUP = "/aws/sagemaker/TrainingJobs"
 HELD = "held"
@@ -114,37 +112,21 @@ async def cloud(folder: Path) -> AsyncIterator[Cloud]:
         f"--image={SPOKEN}={own('spoken')} 10",
         f"--image={SPOKEN_BRIEFLY}={own('spoken')} 1",
     ]
-    server = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "runner", "emulate", "aws", "--port=0", "--faults", "--attached", *images),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        env=clean(),
-        cwd=ROOT,
-    )
-    assert server.stdin is not None
-    assert server.stdout is not None
-    try:
-        ready = json.loads(await server.stdout.readline())
-        async with AsyncExitStack() as stack:
-            clients = {
-                service: await stack.enter_async_context(
-                    get_session().create_client(
-                        service,
-                        region_name="us-east-1",
-                        endpoint_url=ready["url"],
-                        aws_access_key_id="bench",
-                        aws_secret_access_key="bench",
-                        config=AioConfig(retries={"total_max_attempts": 1}),
-                    )
+    async with emulated("aws", *images) as ready, AsyncExitStack() as stack:
+        clients = {
+            service: await stack.enter_async_context(
+                get_session().create_client(
+                    service,
+                    region_name="us-east-1",
+                    endpoint_url=ready["url"],
+                    aws_access_key_id="bench",
+                    aws_secret_access_key="bench",
+                    config=AioConfig(retries={"total_max_attempts": 1}),
                 )
-                for service in ("s3", "sagemaker", "logs")
-            }
-            http = await stack.enter_async_context(aiohttp.ClientSession())
-            await clients["s3"].create_bucket(Bucket="bench")
-            await clients["s3"].put_object(Bucket="bench", Key="in/data", Body=b"1")
-            yield Cloud(
-                ready["url"], ready["environment"], folder, http, clients["sagemaker"], clients["logs"]
             )
-    finally:
-        server.stdin.close()
-        await server.wait()
+            for service in ("s3", "sagemaker", "logs")
+        }
+        http = await stack.enter_async_context(aiohttp.ClientSession())
+        await clients["s3"].create_bucket(Bucket="bench")
+        await clients["s3"].put_object(Bucket="bench", Key="in/data", Body=b"1")
+        yield Cloud(ready["url"], ready["environment"], folder, http, clients["sagemaker"], clients["logs"])

@@ -5,11 +5,8 @@ The peer is hydrosdk itself, in a script that packs, uploads and waits, run in t
 
 from __future__ import annotations
 
-import asyncio
-import json
 import os
 import re
-import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,7 +14,8 @@ from typing import Any
 
 import aiohttp
 
-from tests.benchmarks.process import Ended, Process, clean, running
+from tests.benchmarks.emulated import emulated
+from tests.benchmarks.process import Ended, Process, running
 from tests.benchmarks.report import Row, check, mib, middle, seconds
 from tests.support.paths import ROOT
 
@@ -58,23 +56,11 @@ class Hydrosphere:
 @asynccontextmanager
 async def hydrosphere(build_seconds: float) -> AsyncIterator[Hydrosphere]:
     """Run one."""
-    options = ("--port=0", "--faults", "--attached", f"--build-seconds={build_seconds}")
-    server = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "runner", "emulate", "hydrosphere", *options),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        env=clean(),
-        cwd=ROOT,
-    )
-    assert server.stdin is not None
-    assert server.stdout is not None
-    try:
-        ready = json.loads(await server.stdout.readline())
-        async with aiohttp.ClientSession() as http:
-            yield Hydrosphere(ready["url"], http)
-    finally:
-        server.stdin.close()
-        await server.wait()
+    async with (
+        emulated("hydrosphere", f"--build-seconds={build_seconds}") as ready,
+        aiohttp.ClientSession() as http,
+    ):
+        yield Hydrosphere(ready["url"], http)
 
 
 def ours(url: str, folder: Path) -> list[str]:
