@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from runner.embedded import embedded
-from runner.errors import ServiceError
+from runner.embedded import MARK, EmbeddedOptions, embedded, inside, module, providers, require
+from runner.errors import InputError, ServiceError
 
 READY = 'import json, sys; print(json.dumps({"url": "http://x", "environment": {}}), flush=True)'
 
@@ -73,3 +73,31 @@ async def test_a_cancellation_of_ours_stays_one(stands_for) -> None:
     task = asyncio.create_task(use())
     await asyncio.wait({task})
     assert task.cancelled()
+
+
+def test_there_are_embedded_clouds_and_any_other_is_refused() -> None:
+    assert providers() == ["aws", "hydrosphere"]
+    with pytest.raises(InputError, match="no embedded cloud 'azure'; there are: aws, hydrosphere"):
+        module("azure")
+
+
+def test_an_option_that_a_cloud_lacks_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    require("aws", EmbeddedOptions({"a": "b"}, tmp_path))
+    with pytest.raises(InputError) as caught:
+        require("hydrosphere", EmbeddedOptions({"a": "b"}, tmp_path))
+    assert str(caught.value) == (
+        "the embedded cloud 'hydrosphere' has no --local-folder, --local-image; leave it out"
+    )
+
+
+async def test_one_within_the_other_leads_to_both(stands_for, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(MARK, raising=False)
+    stands_for(f"{READY}\nsys.stdin.read()")
+    assert not inside("aws")
+    async with embedded("aws"):
+        async with embedded("hydrosphere"):
+            assert inside("aws")
+            assert inside("hydrosphere")
+        assert inside("aws")
+        assert not inside("hydrosphere")
+    assert not inside("aws")
