@@ -31,7 +31,10 @@ class Version:
     """`name:tag`; blank for an external model."""
     image: str = ""
     """What was built."""
-    install_command: str = ""
+    install_command: str | None = None
+    """Blank for none; None where the cluster does not tell: its list doesn't."""
+    fields: tuple[str, ...] = ()
+    """Names of the signature's inputs and outputs, in order."""
     applications: tuple[str, ...] = ()
     """Which use it."""
 
@@ -53,11 +56,18 @@ class Version:
                 metadata={str(k): str(v) for k, v in (told.get("metadata") or {}).items()},
                 runtime=_image(told.get("runtime")),
                 image=_image(told.get("image")),
-                install_command=str(told.get("installCommand") or ""),
+                install_command=str(told["installCommand"] or "") if "installCommand" in told else None,
+                fields=_fields(told),
                 applications=tuple(str(name) for name in told.get("applications") or ()),
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ServiceError("Hydrosphere answered with something that is no model version") from error
+
+
+def _fields(told: Mapping[str, Any]) -> tuple[str, ...]:
+    contract = told.get("modelContract") or {}
+    signature = told.get("modelSignature") or contract.get("predict") or {}
+    return tuple(str(each["name"]) for side in ("inputs", "outputs") for each in signature.get(side) or ())
 
 
 def _model(told: Any) -> object:  # noqa: ANN401  JSON

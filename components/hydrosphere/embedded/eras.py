@@ -60,7 +60,7 @@ class Era:
         )
 
     def view(self, version: Version) -> dict[str, Any]:
-        """A version as lists and events show it."""
+        """All that there is to show of a version."""
         draft, model = version.draft, version.model
         shown: dict[str, Any] = {
             "id": version.id,
@@ -87,6 +87,14 @@ class Era:
             "isExternal": version.external,
             "applications": list(version.applications),
         }
+
+    def listed(self, version: Version) -> Json:
+        """A version as the list of all shows it: without the install command."""
+        return {name: value for name, value in self.view(version).items() if name != "installCommand"}
+
+    def alone(self, version: Version) -> Json:
+        """A version as it is shown by itself: without the applications that use it."""
+        return {name: value for name, value in self.view(version).items() if name != "applications"}
 
     def registered(self, version: Version) -> Json:
         """An external version as the answer to its registration shows it: without a status."""

@@ -127,14 +127,14 @@ class Manager:
         versions = self._books.versions
         if self._faults.missing("ListVersions"):
             versions = versions[:-1]
-        return web.json_response([self._era.view(version) for version in versions])
+        return web.json_response([self._era.listed(version) for version in versions])
 
     async def _get_version(self, asked: Asked) -> Answer:
         name, number = asked.given["name"], int(asked.given["number"])
         version = self._books.find(name, number)
         if version is None or self._faults.missing("GetVersion"):
             raise not_found(f"Can't find a model version {name[:LONGEST_NAME]}:{number}")
-        return web.json_response(self._era.view(version))
+        return web.json_response(self._era.alone(version))
 
     async def _events(self, asked: Asked) -> Answer:
         def cut() -> None:

@@ -179,8 +179,12 @@ class ReleaseJob:
         if first or release is None:
             return False
         runtime = f"{release.runtime.name}:{release.runtime.tag}" if release.runtime else ""
-        asked = (runtime, release.install_command or "", dict(release.metadata or {}))
-        return (version.runtime, version.install_command, dict(version.metadata)) == asked
+        fields = tuple(
+            field.name for side in (release.signature.inputs, release.signature.outputs) for field in side
+        )
+        asked = (runtime, dict(release.metadata or {}), fields)
+        alike = (version.runtime, dict(version.metadata), version.fields) == asked
+        return alike and version.install_command in (None, release.install_command or "")
 
     async def _upload(self, uploader: Uploader) -> Version:
         self._asked = None

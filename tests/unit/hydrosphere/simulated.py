@@ -64,7 +64,7 @@ class Cluster:
             "metadata": metadata or {},
             "runtime": {"name": "r/i", "tag": "1"},
             "image": {"name": model, "tag": str(number)},
-            "installCommand": None,
+            "modelSignature": {"inputs": [{"name": "x"}], "outputs": [{"name": "y"}]},
             **more,
         }
         self.versions.append(version)
