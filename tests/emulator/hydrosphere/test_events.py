@@ -25,7 +25,7 @@ async def test_a_version_is_told_of_when_it_is_new_and_when_its_build_ends(era: 
         told = json.loads(last.data)
         assert (told["id"], told["status"]) == (1, "Released")
         assert told["finished"] >= told["created"]
-        assert await hs.versions() == [told]
+        assert hs.cloud.versions == [told]
 
 
 async def test_a_failure_is_on_the_books_when_it_is_told_in_3() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -45,12 +46,16 @@ async def test_an_upload_is_answered_with_the_new_version(era: int) -> None:
             assert "modelSignature" not in version
         assert hs.cloud.versions == [version]
         # As the manager has it: its list tells no install command, and what it shows alone no applications.
-        assert await hs.versions() == [{k: v for k, v in version.items() if k != "installCommand"}]
-        assert await hs.get("/api/v2/model/version/adult/1") == version
+        assert await hs.versions() == [without("installCommand", version)]
+        assert await hs.get("/api/v2/model/version/adult/1") == without("applications", version)
         (call,) = [call for call in hs.cloud.calls if call.operation == "Upload"]
         assert call.members == tuple(FILES)
         assert call.body["name"] == "adult"
         assert (call.path, call.status) == ("/api/v2/model/upload", 200)
+
+
+def without(name: str, shown: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in shown.items() if key != name}
 
 
 async def test_the_parts_may_come_in_any_order_and_with_others() -> None:
