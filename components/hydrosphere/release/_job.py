@@ -19,8 +19,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from components.hydrosphere.api import Api
-from components.hydrosphere.errors import Answered, Unread
+from components.hydrosphere.errors import Unread
 from components.hydrosphere.release._events import Events
+from components.hydrosphere.release._finding import Finder
 from components.hydrosphere.release._inputs import ReleaseOutputs
 from components.hydrosphere.release._leaving import Leaving
 from components.hydrosphere.release._log import BuildLog
@@ -29,17 +30,12 @@ from components.hydrosphere.release._training import Stage, Training
 from components.hydrosphere.versions import ASSEMBLING, FAILED, VERSIONS, Version, Versions
 from runner.errors import NotFound, ServiceError, Transient
 from runner.events import Launched, Level, Notice, Phase, Status
-from runner.identity import OWNER_TAG
 from runner.inputs import Outputs
 from runner.job import Ended, Feed, FeedEvent, StopAnswer
 
 COMPONENT = "hydrosphere.release"
 VISIBLE_SECONDS = 30.0
 """How long a version that was seen may be missing before it counts as deleted."""
-APPEAR_SECONDS = 60.0
-"""How long a version is looked for after an upload that was never answered."""
-SETTLE_SECONDS = 10.0
-"""The same after one of which the server itself said that it failed: then it has made the version, or never will."""
 
 
 class Uploader(Protocol):
@@ -91,17 +87,12 @@ class ReleaseJob:
         self._model = model
         self._number = number
         self._plan = order.plan if order else None
+        self._finder = Finder(self._versions, order.plan) if order else None
         self._uploader = order.uploader if order else None
         self._training = order.training if order else None
         self._remarks = order.remarks if order else ()
         self._delete = order.delete_on_cancel if order else False
         self._version: Version | None = None
-        self._baseline: int | None = None
-        """The latest version there was before our first upload; None before we looked."""
-        self._asked: float | None = None
-        """When an upload went out that was not accepted, and may have been taken, by the loop's clock."""
-        self._answered = False
-        """Whether the server itself said that it failed."""
         self._seen = 0.0
         """When the version was last seen, by the loop's clock."""
         self._built = asyncio.Event()
@@ -136,14 +127,13 @@ class ReleaseJob:
 
     async def launch(self) -> Launched:
         """Make one attempt to upload; adopt the version that an earlier one, or an earlier start, has made."""
-        if self._uploader is None:
+        if self._uploader is None or self._finder is None:
             return self._launched(await self._existing(), adopted=True)
-        found = await self._look()
+        found = await self._finder.look()
         if found is not None:
             return self._launched(found, adopted=True)
-        if self._asked is not None:
-            self._not_seen(self._asked)
-        return self._launched(await self._upload(self._uploader), adopted=False)
+        self._finder.settle(self.stop_command)
+        return self._launched(await self._upload(self._uploader, self._finder), adopted=False)
 
     async def _existing(self) -> Version:
         if self._number is not None:
@@ -153,62 +143,15 @@ class ReleaseJob:
             raise NotFound(f"there is no version of the model {self._model} at {self._api.url}")
         return known[-1]
 
-    async def _look(self) -> Version | None:
-        """Look for a version of this step's: an earlier start's, or what an upload without an answer has made."""
-        known = await self._versions.of_model(self._model)
-        first, baseline = self._baseline is None, self._baseline or 0
-        ours = [v for v in known if v.number > baseline and self._is_ours(v, first=first)]
-        if first:
-            # A build that failed is done with: the step that is tried again builds anew.
-            adopted = ours[-1] if ours and ours[-1].status != FAILED else None
-            self._baseline = known[-1].number if known and adopted is None else baseline
-            return adopted
-        if len(ours) > 1 and not self._owner:
-            names = ", ".join(v.name for v in ours)
-            raise ServiceError(
-                f"the answer to the upload was lost, and {names} may each be what it made: somebody else releases the same "
-                "at this moment; look which is yours (with --run-key it could be told)"
-            )
-        return ours[-1] if ours else None
-
-    def _is_ours(self, version: Version, *, first: bool) -> bool:
-        """By the run key; without one, because it is what we asked for, made since we looked."""
-        if self._owner:
-            return version.metadata.get(OWNER_TAG) == self._owner
-        release = self._plan.release if self._plan else None
-        if first or release is None:
-            return False
-        runtime = f"{release.runtime.name}:{release.runtime.tag}" if release.runtime else ""
-        fields = tuple(
-            field.name for side in (release.signature.inputs, release.signature.outputs) for field in side
-        )
-        asked = (runtime, dict(release.metadata or {}), fields)
-        alike = (version.runtime, dict(version.metadata), version.fields) == asked
-        return alike and version.install_command in (None, release.install_command or "")
-
-    async def _upload(self, uploader: Uploader) -> Version:
-        self._asked = None
+    async def _upload(self, uploader: Uploader, finder: Finder) -> Version:
+        finder.uploading()
         try:
             return await uploader()
         except Transient as error:
             if error.ambiguous and uploader.whole:
-                self._asked = asyncio.get_running_loop().time()
-                self._answered = isinstance(error, Answered)
+                finder.lost(error)
                 raise
             raise Unread(f"{error}; {uploader.progress}") from error
-
-    def _not_seen(self, asked: float) -> None:
-        """Raise what there is to say as long as an upload may have made a version that can't be seen."""
-        waited = asyncio.get_running_loop().time() - asked
-        text = f"the upload of {self._model} was not answered, and no version that it made can be seen"
-        if waited < (SETTLE_SECONDS if self._answered else APPEAR_SECONDS):
-            raise Transient(f"{text} yet; it is not repeated, for that might make a second one")
-        if self._answered:
-            return  # The server is done with it: what it has not made by now, it never will.
-        raise ServiceError(
-            f"{text} {APPEAR_SECONDS:g} s later. It was not repeated, for that might make a second one; "
-            f"look with: {self.stop_command}"
-        )
 
     def _launched(self, version: Version, *, adopted: bool) -> Launched:
         self._note(version)
@@ -258,9 +201,9 @@ class ReleaseJob:
     async def stop(self) -> StopAnswer:
         """Say what becomes of the version; delete it where that was asked for, and harms nobody."""
         leaving = Leaving(self._versions, self.name, delete=self._delete)
-        if self._version is None and self._uploader is not None:
-            sent = self._asked is not None or self._uploader.whole
-            found = await leaving.found(self._look) if sent or self.resumes else None
+        if self._version is None and self._uploader is not None and self._finder is not None:
+            sent = self._finder.doubtful or self._uploader.whole
+            found = await leaving.found(self._finder.look) if sent or self.resumes else None
             if found is None:
                 answer, words = leaving.unseen() if sent else (StopAnswer.ENDED, self._uploader.progress)
                 self.outcome = words

@@ -7,8 +7,9 @@ import asyncio
 import pytest
 
 from components.hydrosphere.errors import Answered, Unread
+from components.hydrosphere.release._finding import APPEAR_SECONDS
 from components.hydrosphere.release._inputs import ReleaseOutputs
-from components.hydrosphere.release._job import APPEAR_SECONDS, VISIBLE_SECONDS, ReleaseJob
+from components.hydrosphere.release._job import VISIBLE_SECONDS, ReleaseJob
 from components.hydrosphere.release._leaving import LOOK_SECONDS
 from runner.errors import NotFound, ServiceError, StopFailed, Throttled, Transient, Unreachable
 from runner.events import Launched, Phase, Status
@@ -111,7 +112,7 @@ async def test_a_list_that_fails_after_the_loss_is_no_reason_to_send_again() -> 
     cluster = Cluster(failures={LIST: []})
     upload = Upload(cluster, answers=[(True, Transient("reset"))])
     made = job(cluster, upload)
-    await made._look()
+    await made._finder.look()
     cluster.failures[LIST] = [Unread("502")] * 5
     await follow(made)
     assert (upload.attempts, len(cluster.versions)) == (1, 1)

@@ -3,17 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
+from components.hydrosphere.release.contract.mapped import Mapped, twice
 from runner.errors import InputError
-
-
-class Mapped(dict[Any, object]):
-    """A mapping that remembers which of its keys were written more than once; the last one's value counts."""
-
-    def __init__(self, doubled: tuple[str, ...] = ()) -> None:
-        super().__init__()
-        self.doubled = doubled
 
 
 def load(text: str, argument: str) -> object:
@@ -42,12 +34,6 @@ def _mapped(pairs: list[tuple[str, object]]) -> Mapped:
     made = Mapped(twice(keys))
     made.update(pairs)
     return made
-
-
-def twice(keys: list[str]) -> tuple[str, ...]:
-    """Return the keys that occur more than once, each once, in order."""
-    seen: set[str] = set()
-    return tuple(dict.fromkeys(key for key in keys if key in seen or seen.add(key)))  # type: ignore[func-returns-value]
 
 
 def _place(error: ValueError) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from components.hydrosphere.release.contract.document import Mapped, twice
+from components.hydrosphere.release.contract.mapped import Mapped, twice
 
 MOST_NODES = 100_000
 """Keys and values that a document may have, each alias counted as all that it stands for."""
