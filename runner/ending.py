@@ -9,7 +9,7 @@ from runner.events import Phase, Status
 from runner.inputs import Outputs
 from runner.job import Job
 from runner.retry import retrying
-from runner.signals import Reason, Stopping
+from runner.signals import NO_JOB, NOTHING_SENT, Reason, Stopping
 from runner.sinks.text import one_line
 
 OUTPUT_PATIENCE = 120.0
@@ -44,7 +44,8 @@ def interrupted(reason: Reason, outcome: str) -> RunnerError:
 
 def refused(stopping: Stopping, error: BaseException) -> ServiceError | None:
     """Return an error with what became of the job, if it is a refusal in mid-watch: the error itself does not tell."""
-    if stopping.launched and isinstance(error, ServiceError) and not isinstance(error, StopFailed):
+    told = stopping.outcome not in {"", NOTHING_SENT, NO_JOB}
+    if (stopping.launched or told) and isinstance(error, ServiceError) and not isinstance(error, StopFailed):
         return ServiceError(f"{error}; {stopping.outcome}")
     return None
 

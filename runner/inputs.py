@@ -44,23 +44,36 @@ def _flag(value: object) -> object:
     raise PydanticCustomError("flag", "is not a truth value; use True or False")
 
 
+def _parsed(text: str) -> object:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        import yaml  # Rarely needed, and 10 ms to import.
+
+        try:
+            return yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            where = str(getattr(error, "problem_mark", "") or "").strip()
+            raise PydanticCustomError(
+                "structure", "is neither JSON nor YAML ({where})", {"where": where}
+            ) from None
+
+
 def _structure(given: object, kind: type, noun: str) -> object:
     value = given
     if isinstance(given, str):
         if not given.strip():
             return kind()
         try:
-            value = json.loads(given)
-        except json.JSONDecodeError:
-            import yaml  # Rarely needed, and 10 ms to import.
-
-            try:
-                value = yaml.safe_load(given)
-            except yaml.YAMLError as error:
-                where = str(getattr(error, "problem_mark", "") or "").strip()
-                raise PydanticCustomError(
-                    "structure", "is neither JSON nor YAML ({where})", {"where": where}
-                ) from None
+            value = _parsed(given)
+        except PydanticCustomError:
+            raise
+        except RecursionError:
+            raise PydanticCustomError("structure", "is nested too deeply") from None
+        except ValueError as error:  # A date or a number that is none.
+            raise PydanticCustomError(
+                "structure", "holds a value that can't be read ({why})", {"why": str(error)[:60]}
+            ) from None
     if not isinstance(value, kind):
         raise PydanticCustomError("structure", "is not {noun}", {"noun": noun})
     return value

@@ -14,7 +14,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 from runner.errors import Transient
 
 Patience = Callable[[BaseException], float]
-"""How many seconds, counted from the first try, a given failure may go on."""
+"""How many seconds, counted from the first failure, a given one may go on."""
 _DOUBLINGS = 30
 """More would only overflow."""
 
@@ -32,11 +32,16 @@ def retrying(
     with the failure and its number, from 1. The last failure is raised as it is.
     """
     clock = asyncio.get_running_loop().time
-    began = clock()
+    began: float | None = None
 
     def exhausted(state: RetryCallState) -> bool:
+        nonlocal began
         error = state.outcome.exception() if state.outcome else None
-        return error is not None and clock() - began >= patience(error)
+        if error is None:
+            return False
+        if began is None:  # Not from the first try: what took minutes to fail is to be tried again, too.
+            began = clock()
+        return clock() - began >= patience(error)
 
     def pause(state: RetryCallState) -> float:
         # The jitter has to outlast the growth: a hundred pods that share an outage must not come back in step.

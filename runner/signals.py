@@ -24,6 +24,10 @@ MOMENT = 1.0
 """Seconds that what is given up is still given to end in order."""
 
 
+NOTHING_SENT, NO_JOB = "nothing had been sent", "no job was made"
+"""The outcomes of a job that there is none of: an error that says what went wrong need not tell them."""
+
+
 class Reason(Enum):
     """Why everything has to end."""
 
@@ -65,7 +69,7 @@ class Stopping:
 
     def __init__(self, grace: float = DEFAULT_GRACE) -> None:
         self._cause = _Cause(grace)
-        self.outcome = "nothing had been sent"
+        self.outcome = NOTHING_SENT
         """What became of the remote job, for the last word."""
         self.launched = False
         """Whether there was a job to decide about."""

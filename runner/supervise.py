@@ -26,7 +26,7 @@ from runner.events import Launched, Level, Notice, Status
 from runner.job import Job, Sink, StopAnswer
 from runner.publish import FLUSH_SECONDS, Publisher
 from runner.retry import retrying
-from runner.signals import MOMENT, Stopping
+from runner.signals import MOMENT, NO_JOB, Stopping
 from runner.sinks.text import one_line
 from runner.timing import USUAL, Timing
 from runner.watch import Watch
@@ -145,7 +145,7 @@ class Run:
             return None
         resumes = getattr(self.job, "resumes", False)
         if self._launch is _Launch.REFUSED or (self._launch is _Launch.UNANSWERED and not resumes):
-            self._stopping.outcome = "no job was made"
+            self._stopping.outcome = NO_JOB
         elif self._ended:
             self._stopping.outcome = f"{name} had already ended"
         elif not self._stop_on_exit:
@@ -216,7 +216,7 @@ class Run:
         if answer is StopAnswer.ENDED:
             return f"{name} had already ended"
         if answer is StopAnswer.UNKNOWN:
-            return "no job was made"
+            return NO_JOB
         return (
             f"there is a job {name} that can't be proved to be ours, so it was not touched; "
             f"if it is, stop it with: {self.job.stop_command}"

@@ -18,6 +18,9 @@ from runner.publish import Publisher
 from runner.retry import retrying
 from runner.timing import Timing
 
+NEWS_SECONDS = 0.5
+"""Least seconds between two reads of the status, whatever news there is."""
+
 
 class Watch:
     """Follows one job that is on the service's books."""
@@ -76,6 +79,7 @@ class Watch:
             return
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
+                await asyncio.sleep(min(seconds, NEWS_SECONDS))
                 await news.wait()
         news.clear()
 

@@ -28,8 +28,8 @@ ANSWER_SECONDS = 60.0
 """For the whole of a call without a large body."""
 KEEP_ALIVE = 120.0
 """Seconds that an idle connection is kept: longer than the longest pause between two reads of a status."""
-LONGEST_ANSWER = 64 * 2**20
-"""Bytes of one answer: a list of all versions of a large cluster has a few."""
+LONGEST_ANSWER = 2**20
+"""Bytes of one answer, where nothing else is said."""
 ADDRESS = "HYDROSPHERE_CLUSTER"
 """Environment variable that names the embedded Hydrosphere's address."""
 _READS = frozenset({"GET", "HEAD"})
@@ -60,9 +60,12 @@ class Api:
     ) -> None:
         await self._session.close()
 
-    async def call(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401  JSON
-        """Make one call, with a JSON body or none; return its JSON answer. Raises the engine's errors."""
-        return await self._call(method, path, json=body)
+    async def call(self, method: str, path: str, body: object = None, most: int = LONGEST_ANSWER) -> Any:  # noqa: ANN401  JSON
+        """Make one call, with a JSON body or none; return its JSON answer, of at most `most` bytes.
+
+        Raises the engine's errors.
+        """
+        return await self._call(method, path, most, json=body)
 
     async def send(self, path: str, body: Body, headers: Mapping[str, str]) -> Any:  # noqa: ANN401  JSON
         """Post a body piece by piece; return the JSON answer. Whether all of it was handed over, the body tells."""
@@ -70,7 +73,9 @@ class Api:
         with translated(self.url, f"POST {path}", read=False):
             # One limit, put off by every piece that gets through: a large body on a slow line is no failure.
             async with body.patience() as pieces:
-                return await self._call("POST", path, data=pieces, headers=headers, timeout=no_total)
+                return await self._call(
+                    "POST", path, LONGEST_ANSWER, data=pieces, headers=headers, timeout=no_total
+                )
 
     async def stream(
         self, path: str, silence: float, last_id: str = ""
@@ -93,31 +98,36 @@ class Api:
                     async for event in events:
                         yield event
 
-    async def _call(self, method: str, path: str, **more: Any) -> Any:  # noqa: ANN401  aiohttp's
+    async def _call(self, method: str, path: str, most: int, **more: Any) -> Any:  # noqa: ANN401  aiohttp's
         what, read = f"{method} {path}", method in _READS
         with translated(self.url, what, read=read):
             async with self._session.request(method, path, allow_redirects=False, **more) as answer:
                 await self._require_success(answer, what)
-                text = await _read(answer, LONGEST_ANSWER, what)
+                text = await _read(answer, most + 1)
+        lost = Unread if read else Transient
+        if len(text) > most:
+            # Of what was carried out the answer is lost; what is only read would be as long the next time.
+            raise (ServiceError if read else lost)(
+                f"Hydrosphere: the answer to {what} has more than {most:,} bytes"
+            )
         try:
             return _json.loads(text) if text.strip() else None
         except (ValueError, RecursionError) as error:
-            lost = Unread if read else Transient
             raise lost(f"Hydrosphere at {self.url} answered {what} with something that is no JSON") from error
 
     async def _require_success(self, answer: aiohttp.ClientResponse, what: str) -> None:
         if not 200 <= answer.status < 300:
-            said = await _read(answer, 2**16, what, cut=True)
+            said = await _read(answer, 2**16)
             safe = without(said.decode(errors="replace"), self._secrets).encode()
-            raise of_status(answer.status, safe, what, read=answer.method in _READS)
+            later = "Retry-After" in answer.headers
+            raise of_status(answer.status, safe, what, read=answer.method in _READS, later=later)
 
 
-async def _read(answer: aiohttp.ClientResponse, most: int, what: str, *, cut: bool = False) -> bytes:
+async def _read(answer: aiohttp.ClientResponse, most: int) -> bytes:
+    """Read an answer, or its beginning: what it has beyond `most` bytes is not waited for."""
     text = bytearray()
     async for chunk in answer.content.iter_any():
         text += chunk
-        if len(text) > most:
-            if cut:
-                break
-            raise ServiceError(f"Hydrosphere: the answer to {what} has more than {most:,} bytes")
+        if len(text) >= most:
+            break
     return bytes(text[:most])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from urllib.request import getproxies
 
 import aiohttp
 
@@ -15,7 +16,7 @@ LONGEST = 300
 """Characters of a server's own words that an error repeats."""
 _SECRET = 4
 """Characters from which on a value is something that could be given away."""
-_SLOW_DOWN = frozenset({429, 503})
+_TOO_MANY, _UNAVAILABLE = 429, 503
 _GONE = 404
 _TIMED_OUT = 408
 _SERVER_ERROR = 500
@@ -31,12 +32,16 @@ class Answered(Transient):
     """The server itself said that it failed: whatever the call has done is done, nothing comes of it later."""
 
 
-def of_status(status: int, body: bytes, what: str, *, read: bool) -> ServiceError:
-    """Return the error for an HTTP status that is none of success. `read`: whether the call could change nothing."""
+def of_status(status: int, body: bytes, what: str, *, read: bool, later: bool = False) -> ServiceError:
+    """Return the error for an HTTP status that is none of success.
+
+    `read`: whether the call could change nothing; `later`: whether the answer says when to try again, as whoever turns
+    requests away does. Without that, a 503 may come of a proxy that lost the answer (Envoy's does).
+    """
     text = f"Hydrosphere: {what} was answered with {status}: {words(body)}"
     if status == _GONE:
         return NotFound(text)
-    if status in _SLOW_DOWN:
+    if status == _TOO_MANY or (status == _UNAVAILABLE and (read or later)):
         return Throttled(text)
     if status >= _SERVER_ERROR or status == _TIMED_OUT:
         if read:
@@ -79,8 +84,8 @@ def translated(url: str, what: str, *, read: bool) -> Iterator[None]:
     lost = Unread if read else Transient
     try:
         yield
-    except aiohttp.InvalidURL as error:
-        raise InputError(f"--cluster is {url!r}, which is no address") from error
+    except (aiohttp.InvalidURL, UnicodeError, ValueError) as error:
+        raise InputError(_no_address(url)) from error
     except aiohttp.ClientConnectorCertificateError as error:
         raise ServiceError(f"the certificate of {url} can't be trusted: {_text(error)}") from error
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
@@ -89,6 +94,14 @@ def translated(url: str, what: str, *, read: bool) -> Iterator[None]:
         raise lost(f"Hydrosphere at {url} did not answer in time ({what})") from error
     except (aiohttp.ClientError, OSError) as error:
         raise lost(f"the connection to Hydrosphere at {url} was lost ({what}): {_text(error)}") from error
+
+
+def _no_address(url: str) -> str:
+    """Return whose address is none: the cluster's, or a proxy's, which may hold a password and is not shown."""
+    proxies = getproxies()
+    named = [f"{name}_proxy" for name in ("http", "https", "all") if proxies.get(name)]
+    also = f", or the address in {' or '.join(named)} is none" if named else ""
+    return f"--cluster is {url!r}, which can't be an address{also}"
 
 
 def _text(error: BaseException) -> str:

@@ -33,9 +33,16 @@ class Where(Inputs):
             port = parts.port
         except ValueError:
             port = -1
-        if port == -1 or parts.scheme not in {"http", "https"} or not parts.hostname:
+        if port == -1 or parts.scheme not in {"http", "https"} or not _is_host(parts.hostname):
             raise PydanticCustomError("address", "is no address; write http://HOST or http://HOST:PORT")
         if parts.path or parts.query or parts.fragment:
             # hydrosdk joins its paths to the host alone, so nobody's cluster can lie below a path.
             raise PydanticCustomError("address", "is more than an address; write http://HOST:PORT alone")
         return value
+
+
+def _is_host(name: str | None) -> bool:
+    try:
+        return bool(name and name.encode("idna"))
+    except UnicodeError:
+        return False

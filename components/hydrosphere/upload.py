@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
+import os
 import secrets
-from collections.abc import AsyncIterator, Iterator, Mapping
+import stat
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import IO
 
@@ -37,23 +40,33 @@ class Body:
         async with asyncio.timeout_at(now() + STALL_SECONDS) as limit:
 
             async def pieces() -> AsyncIterator[bytes]:
-                for piece in self._pieces():
+                async for piece in self._pieces():
                     limit.reschedule(now() + (ANSWER_SECONDS if self.whole else STALL_SECONDS))
                     yield piece
 
             yield pieces()
 
-    def _pieces(self) -> Iterator[bytes]:
-        # Read on the loop: from a file just written, or one that is about to be waited for anyhow.
-        following = self._head or self._content.read(PIECE)
+    async def _pieces(self) -> AsyncIterator[bytes]:
+        # Read aside: a network's file system may stall, and a signal has to get through all the same.
+        following = self._head or await asyncio.to_thread(self._content.read, PIECE)
         while piece := following:
-            following = self._content.read(PIECE)
+            following = await asyncio.to_thread(self._content.read, PIECE)
             if not following:
                 following, self._tail = self._tail, b""
             self.sent += len(piece)
             # Noted before it is handed over: whoever takes the last piece does not come back.
             self.whole = not following
             yield piece
+
+
+def opened(path: str) -> IO[bytes]:
+    """Open a regular file. Raises `OSError` for anything else: to open a pipe would wait for its writer."""
+    number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    file = open(number, "rb")  # noqa: PTH123, SIM115  a descriptor; whoever asked for it closes it
+    if not stat.S_ISREG(os.fstat(number).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "it is no regular file")
+    return file
 
 
 def multipart(content: IO[bytes], size: int, metadata: Mapping[str, object]) -> tuple[Body, dict[str, str]]:

@@ -11,6 +11,8 @@ from components.hydrosphere.api import Api
 from runner.errors import ServiceError
 
 VERSIONS = "/api/v2/model/version"
+LONGEST_LIST = 16 * 2**20
+"""Bytes of the list of all versions: some ten thousand of them."""
 ASSEMBLING, RELEASED, FAILED = "Assembling", "Released", "Failed"
 
 
@@ -24,8 +26,8 @@ class Version:
     model: str
     number: int
     """From 1, among those of its model."""
-    status: str = RELEASED
-    """`Assembling`, `Released` or `Failed`. An external model is released as soon as it is known, and says no status."""
+    status: str = ""
+    """`Assembling`, `Released` or `Failed`. An external model, which says none, is released as soon as it is known."""
     metadata: Mapping[str, str] = field(default_factory=dict)
     runtime: str = ""
     """`name:tag`; blank for an external model."""
@@ -52,7 +54,7 @@ class Version:
                 model_id=int(told["model"]["id"]),
                 model=str(told["model"]["name"]),
                 number=int(told["modelVersion"]),
-                status=str(told.get("status") or RELEASED),
+                status=str(told.get("status") or ("" if told.get("runtime") else RELEASED)),
                 metadata={str(k): str(v) for k, v in (told.get("metadata") or {}).items()},
                 runtime=_image(told.get("runtime")),
                 image=_image(told.get("image")),
@@ -60,7 +62,7 @@ class Version:
                 fields=_fields(told),
                 applications=tuple(str(name) for name in told.get("applications") or ()),
             )
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
             raise ServiceError("Hydrosphere answered with something that is no model version") from error
 
 
@@ -87,7 +89,7 @@ class Versions:
 
     async def of_model(self, model: str) -> list[Version]:
         """Return all versions of a model, oldest first. The cluster knows no way to list fewer than all models'."""
-        told = await self._api.call("GET", VERSIONS)
+        told = await self._api.call("GET", VERSIONS, most=LONGEST_LIST)
         if not isinstance(told, list):
             raise ServiceError("Hydrosphere answered with something that is no list of model versions")
         ours = [Version.of(each) for each in told if _model(each) == model]
@@ -97,7 +99,7 @@ class Versions:
         """Return one version. Raises `NotFound`."""
         return Version.of(await self._api.call("GET", f"{VERSIONS}/{quote(model, safe='')}/{number}"))
 
-    async def model_exists(self, model_id: int) -> None:
+    async def require_model(self, model_id: int) -> None:
         """Return if there is such a model. Raises `NotFound`."""
         await self._api.call("GET", f"/api/v2/model/{model_id}")
 

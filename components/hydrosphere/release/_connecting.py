@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -20,6 +21,7 @@ from runner.errors import InputError, NotFound, ServiceError
 from runner.identity import Identity
 from runner.job import Job
 from runner.retry import retrying
+from runner.sinks.pump import aside
 from runner.sinks.text import clipped, one_line
 
 BUILD_INFO = "/api/buildinfo"
@@ -30,7 +32,7 @@ PATIENCE = 15.0
 @asynccontextmanager
 async def connected(inputs: ReleaseInputs, identity: Identity) -> AsyncIterator[Job]:
     """Ask the cluster which era it is of, and pack the payload; nothing is uploaded before `launch`."""
-    planned, news = plan(inputs, identity), asyncio.Event()
+    planned, news = await _planned(inputs, identity), asyncio.Event()
     async with Api(inputs, planned.secrets) as api:
         era, remarks = await _era(api, planned)
         if inputs.backend == "hydrosdk" and (why := backend.refusal(planned.release, planned.members, era)):
@@ -55,6 +57,16 @@ async def attached(where: Where, name: str) -> AsyncIterator[Job]:
         raise InputError(f"NAME is {name[:60]!r}; write MODEL:NUMBER, or MODEL for its latest version")
     async with Api(where) as api:
         yield ReleaseJob(api, model, int(number) if colon else None)
+
+
+async def _planned(inputs: ReleaseInputs, identity: Identity) -> Plan:
+    """Plan beside the loop: a large payload takes seconds to read."""
+    stopped, plans = threading.Event(), list[Plan]()
+    try:
+        await aside(lambda: plans.append(plan(inputs, identity, stopped.is_set)))
+    finally:
+        stopped.set()
+    return plans[0]
 
 
 async def _era(api: Api, planned: Plan) -> tuple[Era, list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 from components.hydrosphere.errors import Answered
 from components.hydrosphere.release._plan import Plan
@@ -67,6 +68,19 @@ class Finder:
         asked = (runtime, dict(release.metadata or {}), fields)
         alike = (version.runtime, dict(version.metadata), version.fields) == asked
         return alike and version.install_command in (None, release.install_command or "")
+
+    async def twins(self, made: Version) -> list[str]:
+        """Say it if an earlier start's upload has made a version as well, after we looked."""
+        if not self._plan.owner:
+            return []
+        with suppress(ServiceError):
+            known = await self._versions.of_model(made.model)
+            twins = [v.name for v in known if v.id != made.id and v.status != FAILED and self._is_ours(v)]
+            return [
+                f"an earlier start of this step has made {name}, which is the same as {made.name}"
+                for name in twins
+            ]
+        return []
 
     def uploading(self) -> None:
         """An upload begins: what became of earlier ones is settled."""

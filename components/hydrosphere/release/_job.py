@@ -1,8 +1,9 @@
 """The release of a model version behind the engine's five verbs.
 
-**Never a second version.** An upload whose answer was lost is not repeated: the version is looked for, by the run key in its
-metadata, or, outside a pipeline run, as the only new one that is what we asked for. Only what the cluster can't have taken,
-because it was cut off, or refused, is sent again.
+**Never a second version** by one start of a step. An upload whose answer was lost is not repeated: the version is looked
+for, by the run key in its metadata, or, outside a pipeline run, as the only new one that is what we asked for. Only what the
+cluster can't have taken, because it was cut off, or refused, is sent again. A start that was killed while the cluster still
+unpacked its upload can't be known to the next one; that one says so as soon as both can be seen.
 
 **Never released while it is not.** What the cluster says of the version when it is read counts, and nothing else: no event,
 and no end of a stream.
@@ -27,7 +28,7 @@ from components.hydrosphere.release._leaving import Leaving
 from components.hydrosphere.release._log import BuildLog
 from components.hydrosphere.release._plan import Plan
 from components.hydrosphere.release._training import Stage, Training
-from components.hydrosphere.versions import ASSEMBLING, FAILED, VERSIONS, Version, Versions
+from components.hydrosphere.versions import FAILED, RELEASED, VERSIONS, Version, Versions
 from runner.errors import NotFound, ServiceError, Transient
 from runner.events import Launched, Level, Notice, Phase, Status
 from runner.inputs import Outputs
@@ -35,7 +36,7 @@ from runner.job import Ended, Feed, FeedEvent, StopAnswer
 
 COMPONENT = "hydrosphere.release"
 VISIBLE_SECONDS = 30.0
-"""How long a version that was seen may be missing before it counts as deleted."""
+"""How long a version may be missing before it counts as deleted."""
 
 
 class Uploader(Protocol):
@@ -93,8 +94,10 @@ class ReleaseJob:
         self._remarks = order.remarks if order else ()
         self._delete = order.delete_on_cancel if order else False
         self._version: Version | None = None
-        self._seen = 0.0
-        """When the version was last seen, by the loop's clock."""
+        self._missing: float | None = None
+        """Since when the version has been missing, by the loop's clock."""
+        self._gone = False
+        self._log: BuildLog | None = None
         self._built = asyncio.Event()
         self.news = news or asyncio.Event()
         self.outcome = ""
@@ -133,7 +136,9 @@ class ReleaseJob:
         if found is not None:
             return self._launched(found, adopted=True)
         self._finder.settle(self.stop_command)
-        return self._launched(await self._upload(self._uploader, self._finder), adopted=False)
+        made = await self._upload(self._uploader, self._finder)
+        self._remarks = [*self._remarks, *await self._finder.twins(made)]
+        return self._launched(made, adopted=False)
 
     async def _existing(self) -> Version:
         if self._number is not None:
@@ -155,34 +160,48 @@ class ReleaseJob:
 
     def _launched(self, version: Version, *, adopted: bool) -> Launched:
         self._note(version)
+        self._log = BuildLog(self._api, version.id, self._built, self.news)
         if self._training is not None:
             self._training.of(version.id)
         return Launched(self.name, COMPONENT, adopted)
 
     def _note(self, version: Version) -> None:
         self._version, self._number = version, version.number
-        self._seen = asyncio.get_running_loop().time()
 
     # ── the other verbs ─────────────────────────────────────────────────────────────────────────────────────────────
 
     async def describe(self) -> Status:
         """Read the version, and see how far its training data is. What goes missing for a moment comes back."""
-        try:
-            version = await self._existing()
-        except NotFound as error:
-            if asyncio.get_running_loop().time() - self._seen < VISIBLE_SECONDS:
-                raise Unread(f"{self.name} can't be seen at the moment: {error}") from error
-            raise NotFound(f"{self.name} is gone: somebody deleted it ({error})") from error
+        version = await self._present()
         self._note(version)
-        if version.status == ASSEMBLING:
-            return Status(Phase.RUNNING, version.status)
+        if version.status not in {RELEASED, FAILED}:
+            return Status(
+                Phase.RUNNING, version.status
+            )  # Whatever else a cluster may say: it is not released.
         self._built.set()
         if version.status == FAILED:
             return await self._failed(version)
         return self._released(version)
 
+    async def _present(self) -> Version:
+        """Return the version as it is. Raises `NotFound` once it is certain that it is gone."""
+        now = asyncio.get_running_loop().time()
+        try:
+            version = await self._existing()
+        except NotFound as error:
+            self._missing = now if self._missing is None else self._missing
+            if now - self._missing < VISIBLE_SECONDS:
+                raise Unread(f"{self.name} can't be seen at the moment: {error}") from error
+            self._gone = True
+            raise NotFound(f"{self.name} is gone: somebody deleted it ({error})") from error
+        self._missing = None
+        if self._version is not None and version.id != self._version.id:
+            self._gone = True
+            raise NotFound(f"{self.name} is gone: somebody deleted it, and made another of that name")
+        return version
+
     async def _failed(self, version: Version) -> Status:
-        last = await BuildLog(self._api, version.id, self._built, self.news).last_line()
+        last = await self._log.last_line() if self._log else ""
         reason = f"the build failed; its log ends with: {last}" if last else "the build failed"
         return Status(Phase.FAILED, version.status, reason=reason)
 
@@ -201,12 +220,15 @@ class ReleaseJob:
     async def stop(self) -> StopAnswer:
         """Say what becomes of the version; delete it where that was asked for, and harms nobody."""
         leaving = Leaving(self._versions, self.name, delete=self._delete)
+        if self._gone:
+            self.outcome = f"{self.name} does not exist any more"
+            return StopAnswer.ENDED
         if self._version is None and self._uploader is not None and self._finder is not None:
             sent = self._finder.doubtful or self._uploader.whole
             found = await leaving.found(self._finder.look) if sent or self.resumes else None
             if found is None:
-                answer, words = leaving.unseen() if sent else (StopAnswer.ENDED, self._uploader.progress)
-                self.outcome = words
+                progress = self._uploader.progress
+                answer, self.outcome = leaving.unseen(progress) if sent else (StopAnswer.ENDED, progress)
                 return answer
             self._note(found)
         answer, self.outcome = await leaving.of(self._version)
@@ -223,8 +245,8 @@ class ReleaseJob:
         feeds: list[Feed] = [self._remark] if self._remarks else []
         if self._version is not None:
             feeds.append(Events(self._api, self._version.id, self.news))
-            if self._version.runtime:
-                feeds.append(BuildLog(self._api, self._version.id, self._built, self.news))
+            if self._version.runtime and self._log is not None:
+                feeds.append(self._log)
         return feeds + ([self._training] if self._training else [])
 
     async def _remark(self, _: Ended) -> AsyncIterator[FeedEvent]:

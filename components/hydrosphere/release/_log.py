@@ -7,6 +7,7 @@ The cluster numbers the lines from 0 and continues after the one that `Last-Even
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, suppress
@@ -18,6 +19,7 @@ from components.hydrosphere.versions import VERSIONS
 from runner.errors import ServiceError
 from runner.events import LogLine, LogSummary
 from runner.job import Ended, FeedEvent
+from runner.sinks.text import clipped, one_line
 
 STREAM = "build"
 SILENCE = 45.0
@@ -25,7 +27,10 @@ SILENCE = 45.0
 GRACE = 5.0
 """Seconds that a stream has, after the build's end, to come to its own."""
 SWEEPS = 3
-"""How often the rest is asked for after the build's end."""
+"""How often the rest is asked for after the build's end, without anything coming."""
+SHOWN = 300
+"""Characters of the last line that a reason repeats."""
+_NUMBER = re.compile(r"[0-9]{1,10}")
 _LINE, _LAST = "Log", "EndOfStream"
 
 
@@ -42,6 +47,8 @@ class BuildLog:
         self._path = f"{VERSIONS}/{version_id}/logs"
         self._shown = 0
         """Lines so far; the next one's number."""
+        self._latest = ""
+        """The last line so far that is not blank."""
         self._at = 0
         """The number of the next line on the stream that is open."""
         self._whole = False
@@ -61,21 +68,22 @@ class BuildLog:
             if self._whole:
                 self._news.set()
             if sweeping:
-                left = 0 if self._whole else left - 1
+                left = 0 if self._whole else left - (self._shown == shown)
             if left and not (self._built.is_set() and self._whole):
                 await pauses.pause()
         yield LogSummary(self._shown, complete=self._whole)
 
     async def last_line(self) -> str:
-        """Return the last line of a build that has ended; blank if it can't be read."""
-        line = ""
+        """Return the last line of a build that has ended; blank if it can't be read in time."""
+        line = self._latest
+        last = str(self._shown - 1) if self._shown else ""
         with suppress(ServiceError, TimeoutError):
-            async with asyncio.timeout(GRACE), aclosing(self._api.stream(self._path, GRACE)) as events:
+            async with asyncio.timeout(GRACE), aclosing(self._api.stream(self._path, GRACE, last)) as events:
                 async for event in events:
                     if event is not None and event.kind == _LAST:
-                        break
+                        return clipped(one_line(line).strip(), SHOWN)
                     line = event.data if event is not None and event.data.strip() else line
-        return line
+        return ""
 
     async def _stream(self) -> AsyncGenerator[LogLine, None]:
         """Open the stream behind what was shown; tell its lines until it ends or breaks."""
@@ -89,6 +97,7 @@ class BuildLog:
                         self._whole = True
                         return
                     if event is not None and self._is_next(event):
+                        self._latest = event.data if event.data.strip() else self._latest
                         yield LogLine(event.data, STREAM, time.time())
         except ServiceError:
             return  # It is opened again, also where there is none yet: what counts is what was read in the end.
@@ -97,7 +106,7 @@ class BuildLog:
         """Whether it is a line that was not shown before. One without a number comes after the one before it."""
         if event.kind != _LINE and not event.id:
             return False
-        number = int(event.id) if event.id.isdecimal() else self._at
+        number = int(event.id) if _NUMBER.fullmatch(event.id) else self._at
         self._at = number + 1
         if number < self._shown:
             return False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,8 +52,11 @@ class Plan:
         return external_body(self.release, era) if self.external else upload_body(self.release, era)
 
 
-def plan(inputs: ReleaseInputs, identity: Identity) -> Plan:
-    """Read and check everything that is named. Raises `InputError` with all that is wrong."""
+def plan(inputs: ReleaseInputs, identity: Identity, stopped: Callable[[], bool] = lambda: False) -> Plan:
+    """Read and check everything that is named. Raises `InputError` with all that is wrong.
+
+    In a pipeline run it reads the whole payload, which may take seconds; once `stopped()` is true, it raises `Stopped`.
+    """
     wrong: list[str] = []
 
     def tried(make: Any, *given: Any) -> Any:  # noqa: ANN401  whatever it makes of whatever it takes
@@ -76,14 +79,14 @@ def plan(inputs: ReleaseInputs, identity: Identity) -> Plan:
         inputs.model_name, signature, image, inputs.install_command or None, dict(inputs.metadata)
     )
     remarks = tuple(_remarks(inputs, release))
-    return _owned(Plan(release, members, training, remarks=remarks), identity)
+    return _owned(Plan(release, members, training, remarks=remarks), identity, stopped)
 
 
-def _owned(plan: Plan, identity: Identity) -> Plan:
+def _owned(plan: Plan, identity: Identity, stopped: Callable[[], bool]) -> Plan:
     """Return the plan with tags of ours in the version's metadata, if it is made in a pipeline run."""
     if not identity.run_id:
         return plan
-    asked = {"request": plan.request(Era.THREE), "payload": payloads.digest(plan.members)}
+    asked = {"request": plan.request(Era.THREE), "payload": payloads.digest(plan.members, stopped)}
     owner = identity.owner({**asked, "training_data": plan.training_data})
     release = plan.release
     tagged = {**(release.metadata or {}), RUN_TAG: identity.run_id, OWNER_TAG: owner}
@@ -105,11 +108,18 @@ def _training_data(inputs: ReleaseInputs) -> str:
     given = inputs.training_data.strip()
     if not given or given.startswith("s3://"):
         if given and not given.removeprefix("s3://").strip("/"):
-            raise InputError(f"--training_data is {given!r}, which names no object; write s3://BUCKET/KEY")
+            raise InputError(
+                f"--training_data is {given[:60]!r}, which names no object; write s3://BUCKET/KEY"
+            )
         return given
     if "://" in given:
         raise InputError(f"--training_data is {given[:60]!r}; write a local path, or s3://BUCKET/KEY")
-    found = next((p for p in (Path(given), Path(inputs.path, given)) if p.exists()), None)
+    try:
+        found = next((p for p in (Path(given), Path(inputs.path, given)) if p.exists()), None)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"--training_data is {given[:60]!r}, which can't be a path ({error!s:.60})"
+        ) from None
     if found is None:
         where = f", nor in {inputs.path!r}" if inputs.path else ""
         raise InputError(f"--training_data: there is no file {given!r}{where}")

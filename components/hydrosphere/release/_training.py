@@ -10,12 +10,11 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 from enum import Enum, auto
-from pathlib import Path
 
 from components.hydrosphere.api import Api
 from components.hydrosphere.errors import Unread
 from components.hydrosphere.following import Pauses, unless
-from components.hydrosphere.upload import Body
+from components.hydrosphere.upload import Body, opened
 from runner.errors import NotFound, ServiceError, Transient
 from runner.events import Level, Notice
 from runner.job import Ended, FeedEvent
@@ -25,6 +24,8 @@ UPLOAD_PATIENCE = 120.0
 """Seconds for which the upload is tried again while the cluster fails."""
 REGISTER_SECONDS = 60.0
 """How long the cluster may say that it knows of no training data, after it took some."""
+SETTLE_SECONDS = 10.0
+"""How long data that were sent without an answer are looked for before they are sent again."""
 _TAKEN = frozenset({"Processing", "Success"})
 
 
@@ -92,21 +93,37 @@ class Training:
 
     async def _upload(self) -> bool:
         """Hand it to the cluster; False if it was there."""
-        looked = False
+        sent = lost = False
         async for attempt in retrying(lambda _: UPLOAD_PATIENCE):
             with attempt:
                 # The first look is for an earlier start of the step, others for an answer that was lost.
-                if await self._kind() in _TAKEN:
-                    return looked
-                looked = True
-                await self._send()
+                if await (self._appears() if lost else self._has_it()):
+                    return sent
+                sent, lost = True, True
+                try:
+                    await self._send()
+                except Transient as error:
+                    lost = error.ambiguous
+                    raise
         return True
+
+    async def _appears(self) -> bool:
+        """Whether what was sent without an answer arrived; it may take a moment until that is known."""
+        end = asyncio.get_running_loop().time() + SETTLE_SECONDS
+        while not await self._has_it():
+            if asyncio.get_running_loop().time() >= end:
+                return False
+            await asyncio.sleep(1.0)
+        return True
+
+    async def _has_it(self) -> bool:
+        return await self._kind() in _TAKEN
 
     async def _send(self) -> None:
         if self._source.startswith("s3://"):
             await self._api.call("POST", f"{self._base}/s3", {"path": self._source})
             return
-        with Path(self._source).open("rb") as content:  # noqa: ASYNC230  read piece by piece; opening it is little
+        with opened(self._source) as content:
             body = Body(content, os.fstat(content.fileno()).st_size)
             try:
                 await self._api.send(self._base, body, {"Content-Type": "text/csv"})

@@ -77,7 +77,7 @@ class Cluster:
         status = ("Failed" if self.fails else "Released") if done else "Assembling"
         return {"status": status, "applications": list(self.used), **version}
 
-    async def call(self, method: str, path: str, body: object = None) -> Any:
+    async def call(self, method: str, path: str, body: object = None, most: int = 0) -> Any:
         """Answer a call."""
         await self._arrive(f"{method} {path}")
         if path == "/api/v2/model/version":
@@ -103,6 +103,9 @@ class Cluster:
 
     async def send(self, path: str, body: Any, headers: object) -> Any:
         """Take a file."""
+        async with body.patience() as pieces:
+            async for _ in pieces:
+                pass
         await self._arrive(f"POST {path}")
         return "ok"
 
@@ -147,6 +150,8 @@ class Upload:
     @property
     def progress(self) -> str:
         """How far it got."""
+        if self.whole:
+            return "all of it was uploaded"
         return "it was broken off" if self.begun else "nothing was uploaded"
 
     async def __call__(self) -> Version:

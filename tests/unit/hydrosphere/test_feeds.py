@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
@@ -117,6 +118,32 @@ async def test_lines_without_numbers_are_shown_once_too() -> None:
     assert lines == ["one", "one", "two"]
 
 
+@pytest.mark.parametrize("number", ["9" * 5000, "٣", "-1", "1e3", "x"])
+async def test_a_number_that_is_none_is_no_number(number: str) -> None:
+    odd = ServerSentEvent("two", "Log", number)
+    lines, summary = await log(Streams([*numbered("one"), odd, *numbered("three", first=2), END]), 1)
+    assert lines == ["one", "two", "three"]
+    assert summary == LogSummary(3)
+
+
+async def test_a_sweep_that_brings_something_does_not_count(looptime: float) -> None:
+    parts = [[*numbered(str(n), first=n), 6.0] for n in range(8)]
+    lines, summary = await log(Streams(*parts, [*numbered("8", first=8), END]), 0.1)
+    assert lines == [str(n) for n in range(9)]
+    assert summary == LogSummary(9)
+
+
+async def last_line(streams: Streams) -> str:
+    return await BuildLog(streams, 1, asyncio.Event(), asyncio.Event()).last_line()  # type: ignore[arg-type]
+
+
+async def test_the_last_line_is_that_of_a_whole_log_and_short() -> None:
+    assert await last_line(Streams([*numbered("one", "two", " "), END])) == "two"
+    assert await last_line(Streams([*numbered("one", "two"), 60.0])) == ""
+    assert await last_line(Streams([Unread("502")])) == ""
+    assert len(await last_line(Streams([*numbered("x" * 10**6), END]))) < 400
+
+
 # ── the events ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -167,6 +194,22 @@ async def test_a_cluster_without_events_is_asked_less_and_less_and_that_is_said_
 async def test_what_is_no_json_makes_us_look() -> None:
     looks, _ = await listened(Streams([3.0, ServerSentEvent("[", "ModelUpdate"), 1e6]), 10)
     assert looks == [0, 3]
+
+
+async def test_a_flood_of_events_makes_for_few_looks() -> None:
+    cluster, news = Cluster(builds=60), asyncio.Event()
+    made = job(cluster, Upload(cluster), news=news)
+
+    async def flood() -> None:
+        while True:
+            news.set()
+            await asyncio.sleep(0.001)
+
+    flooding = asyncio.create_task(flood())
+    async with launched(made, [MemorySink()]) as run:
+        await run.finished()
+    flooding.cancel()
+    assert 20 < cluster.asked("GET /api/v2/model/version/m/1") <= 2 * 60
 
 
 # ── the training data ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -253,6 +296,21 @@ async def test_after_a_lost_answer_it_is_not_sent_again_if_it_arrived(data: str)
     _, _, said, _ = await release(cluster, data)
     assert cluster.asked(UPLOAD) == 1
     assert said[0] == "training data: uploaded, being profiled"
+
+
+async def test_nor_if_it_is_known_a_moment_later(data: str) -> None:
+    cluster = Cluster(builds=30, profile=["NotRegistered"] * 4 + ["Processing", "Success"])
+    cluster.failures[UPLOAD] = [Transient("reset")]
+    await release(cluster, data)
+    assert cluster.asked(UPLOAD) == 1
+
+
+async def test_data_that_have_become_a_pipe_are_told_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.csv")
+    cluster = Cluster(builds=10, profile=["NotRegistered"])
+    phase, _, said, _ = await release(cluster, str(tmp_path / "pipe.csv"))
+    assert phase is Phase.SUCCEEDED
+    assert said == [f"training data: can't read {tmp_path}/pipe.csv: it is no regular file"]
 
 
 async def test_what_an_earlier_start_has_sent_is_not_sent_again(data: str) -> None:

@@ -16,7 +16,7 @@ from runner.events import Launched, Phase, Status
 from runner.signals import Stopping
 from runner.supervise import launched
 from runner.testing import MemorySink
-from tests.unit.doubles import cancelled_at
+from tests.unit.doubles import cancelled_at, notices
 from tests.unit.hydrosphere.simulated import OWNER, Cluster, Upload, job
 
 pytestmark = pytest.mark.looptime
@@ -56,6 +56,19 @@ async def test_a_failed_build_tells_how_its_log_ends() -> None:
     status = await follow(job(cluster, Upload(cluster)))
     assert status.phase is Phase.FAILED
     assert status.reason == "the build failed; its log ends with: ERROR: no such package"
+
+
+@pytest.mark.parametrize("status", ["Cancelled", "released", None, "", 3])
+async def test_no_other_word_counts_as_released(status: object) -> None:
+    cluster = Cluster()
+    made = job(cluster, Upload(cluster))
+    task = asyncio.create_task(follow(made))
+    await asyncio.sleep(10)
+    cluster.versions[0]["status"] = status
+    await asyncio.sleep(1000)
+    assert not task.done()
+    cluster.versions[0]["status"] = "Released"
+    assert (await task).phase is Phase.SUCCEEDED
 
 
 # ── never a second version ──────────────────────────────────────────────────────────────────────────────────────────
@@ -115,6 +128,13 @@ async def test_a_list_that_fails_after_the_loss_is_no_reason_to_send_again() -> 
     await made._finder.look()
     cluster.failures[LIST] = [Unread("502")] * 5
     await follow(made)
+    assert (upload.attempts, len(cluster.versions)) == (1, 1)
+
+
+async def test_an_answer_that_takes_minutes_to_get_lost_is_looked_for_too() -> None:
+    cluster = Cluster(builds=1.0)
+    upload = Upload(cluster, seconds=400, answers=[(True, Transient("no answer in time"))])
+    assert (await follow(job(cluster, upload))).phase is Phase.SUCCEEDED
     assert (upload.attempts, len(cluster.versions)) == (1, 1)
 
 
@@ -184,6 +204,47 @@ async def test_one_that_stays_away_was_deleted() -> None:
         await follow(job(cluster, Upload(cluster)))
 
 
+async def test_one_look_at_nothing_after_an_outage_is_no_deletion() -> None:
+    cluster = Cluster(builds=300)
+    cluster.failures["GET /api/v2/model/version/m/1"] = [Unread("502")] * 12 + [NotFound("404")]
+    assert (await follow(job(cluster, Upload(cluster)))).phase is Phase.SUCCEEDED
+
+
+@pytest.mark.parametrize("delete", [False, True])
+async def test_another_of_its_name_is_not_it(delete: bool) -> None:
+    cluster, stopping = Cluster(builds=1e6), Stopping()
+    task = asyncio.create_task(follow(job(cluster, Upload(cluster), delete=delete), stopping=stopping))
+    await asyncio.sleep(50)
+    cluster.versions.clear()
+    cluster.make(id=999, status="Released")["model"]["id"] = 8
+    with pytest.raises(NotFound, match="m:1 is gone: somebody deleted it, and made another of that name"):
+        await task
+    assert stopping.outcome == "m:1 does not exist any more"
+    assert len(cluster.versions) == 1
+
+
+async def test_nor_is_it_deleted_in_its_place(looptime: float) -> None:
+    cluster = Cluster(builds=1e6)
+    task = asyncio.create_task(follow(job(cluster, Upload(cluster), delete=True)))
+    await asyncio.sleep(50)
+    cluster.versions.clear()
+    cluster.make(id=999, status="Released")["model"]["id"] = 8
+    cluster.failures["GET /api/v2/model/version/m/1"] = [Unread("502")] * 1000
+    cluster.failures["GET /api/v2/model/7"] = [NotFound("404")]
+    await cancelled_at(task, 60)
+    assert len(cluster.versions) == 1
+
+
+async def test_an_earlier_start_s_upload_that_is_done_late_is_told() -> None:
+    cluster, sink = Cluster(), MemorySink()
+    upload = Upload(cluster, seconds=20)
+    task = asyncio.create_task(follow(job(cluster, upload, owner=OWNER), sink))
+    await asyncio.sleep(5)
+    cluster.make(metadata={"kfp-runner/owner": OWNER})
+    assert (await task).phase is Phase.SUCCEEDED
+    assert "an earlier start of this step has made m:1, which is the same as m:2" in notices(sink)
+
+
 async def test_an_outage_is_outlived() -> None:
     cluster = Cluster(builds=700)
     cluster.failures["GET /api/v2/model/version/m/1"] = [Unread("502")] * 20
@@ -232,7 +293,9 @@ async def test_before_its_answer_the_version_is_looked_for() -> None:
 async def test_and_if_it_can_not_be_seen_that_is_said(looptime: float) -> None:
     cluster = Cluster(builds=1e6, appear_after=100)
     said = await left(job(cluster, Upload(cluster, seconds=20)), 15)
-    assert said.startswith("all of m was uploaded, but not answered, and no version of it can be seen")
+    assert said.startswith(
+        "all of it was uploaded, but no version of m can be seen; if one appears, the server goes"
+    )
     assert looptime <= 15 + LOOK_SECONDS + 1
 
 
@@ -256,6 +319,23 @@ async def test_nor_if_it_is_used() -> None:
     cluster = Cluster(builds=1e6, used=("shop",))
     said = await left(job(cluster, Upload(cluster), delete=True), 50)
     assert said.endswith("it was not deleted: it is used by shop")
+
+
+async def test_of_many_others_a_few_are_named() -> None:
+    cluster = Cluster(builds=1e6)
+    for _ in range(1000):
+        cluster.make()
+    said = await left(job(cluster, Upload(cluster), delete=True), 50)
+    assert said.endswith("and this one has m:1, m:2, m:3 and 997 more as well")
+
+
+async def test_an_external_model_is_not_built() -> None:
+    cluster = Cluster()
+    made = ReleaseJob(cluster, "m", 1)  # type: ignore[arg-type]
+    cluster.make(runtime=None, status="")
+    await made.launch()
+    await made.stop()
+    assert made.outcome == "m:1 is Released, and stays"
 
 
 async def test_a_refusal_is_repeated() -> None:

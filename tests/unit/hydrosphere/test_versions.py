@@ -58,7 +58,15 @@ def test_an_external_one_says_no_status_and_is_released() -> None:
 
 @pytest.mark.parametrize(
     "junk",
-    [None, [], "x", 3, {}, {**LEAST, "id": "x"}, {**LEAST, "model": "m"}, {**LEAST, "metadata": [1]}],
+    [
+        *(None, [], "x", 3, {}),
+        *(
+            {**LEAST, "id": "x"},
+            {**LEAST, "id": float("inf")},
+            {**LEAST, "model": "m"},
+            {**LEAST, "metadata": [1]},
+        ),
+    ],
 )
 def test_what_is_no_version_is_said_so(junk: Any) -> None:
     with pytest.raises(ServiceError, match="no model version"):

@@ -43,7 +43,7 @@ INSTALL = (
 )
 _NATIVE = "use --backend native"
 _PATHS = {True: "/api/v2/externalmodel", False: "/api/v2/model/upload"}
-_LINE = 2**20
+_LINE = 2**23
 """Bytes that one line of the child's may have."""
 _LAST_WORDS = 2**12
 
@@ -148,15 +148,18 @@ class _Exchange:
         process.stdin.write(json.dumps(work).encode() + b"\n")
         with contextlib.suppress(ConnectionError):  # It has died; why, its last words tell.
             await process.stdin.drain()
-        async for line in process.stdout:
-            _, mark, text = line.decode(errors="replace").rpartition(MARK)
-            if not mark:
-                continue
-            said: Mapping[str, Any] = json.loads(text)
-            if "sending" not in said:
-                return said
-            self._sent = True
-            self._sending()
+        try:
+            async for line in process.stdout:
+                _, mark, text = line.decode(errors="replace").rpartition(MARK)
+                if not mark:
+                    continue
+                said: Mapping[str, Any] = json.loads(text)
+                if "sending" not in said:
+                    return said
+                self._sent = True
+                self._sending()
+        except ValueError as error:  # A line beyond all bounds, or none of the child's.
+            raise self.lost("gave an answer that can't be read") from error
         code = await process.wait()
         how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         raise self.lost(how + self._last_words())

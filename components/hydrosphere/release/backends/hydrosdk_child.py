@@ -27,6 +27,8 @@ from typing import Any
 MARK = "\x1e"
 CONNECT_SECONDS = 60.0
 """For the connection, and for any piece that is sent: requests takes one number for both."""
+_ANSWER = 2**20
+"""Bytes of an answer that are read."""
 _BODY = 2**14
 """Bytes of a server's refusal that are passed on."""
 _TEXT = 1000
@@ -110,7 +112,7 @@ def _read(answer: Any) -> Mapping[str, object]:  # noqa: ANN401  requests' own
         return {"status": answer.status_code, "body": answer.content[:_BODY].decode(errors="replace")}
     try:
         return {"version": _version(answer.json())}
-    except (KeyError, TypeError, ValueError):
+    except (ArithmeticError, KeyError, TypeError, ValueError):
         return _error(
             Kind.LOST, ValueError(f"an answer of {len(answer.content):,} bytes that tells no version")
         )
@@ -140,11 +142,24 @@ def _cluster(address: str, say: Say) -> Any:  # noqa: ANN401  hydrosdk has no ty
             say({"sending": True})
             self.asked = True
             # A redirection would send it a second time, or turn it into a GET.
-            more |= {"allow_redirects": False, "timeout": (CONNECT_SECONDS, None)}
-            self.answer = super().request(method, url, **more)
-            return self.answer
+            more |= {"allow_redirects": False, "timeout": (CONNECT_SECONDS, None), "stream": True}
+            answer = super().request(method, url, **more)
+            # Read here, up to a bound: hydrosdk would take an answer of any size into the memory.
+            answer._content = _bounded(answer.iter_content(_CHUNK))  # noqa: SLF001  what its `content` gives
+            answer.close()
+            self.answer = answer
+            return answer
 
     return Watched(address)
+
+
+def _bounded(chunks: Iterator[bytes]) -> bytes:
+    read = bytearray()
+    for chunk in chunks:
+        read += chunk
+        if len(read) > _ANSWER:
+            break
+    return bytes(read)
 
 
 def _build(work: Mapping[str, Any], cluster: Any) -> None:  # noqa: ANN401  hydrosdk has no types

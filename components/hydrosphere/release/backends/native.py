@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import IO
+from typing import IO, BinaryIO, cast
 
 from components.hydrosphere.api import Api
 from components.hydrosphere.release._eras import Era
@@ -14,6 +15,7 @@ from components.hydrosphere.release._plan import Plan
 from components.hydrosphere.release.payload.members import pack
 from components.hydrosphere.upload import Body, multipart
 from components.hydrosphere.versions import Version
+from runner.errors import RunnerError, ServiceError, Transient
 from runner.sinks.pump import aside
 
 LIMIT = 200_000_000
@@ -43,10 +45,10 @@ class NativeUpload:
     def progress(self) -> str:
         """How far it got."""
         if self._body is None:
-            return "all of it was sent" if self._registered else "nothing was uploaded"
+            return "it was sent" if self._registered else "nothing was uploaded"
         sent, size = f"{self._body.sent:,}", f"{self._body.size:,}"
         return (
-            f"all {size} bytes were sent"
+            f"all {size} bytes were uploaded"
             if self._body.whole
             else f"the upload was broken off after {sent} of {size} bytes, of which the server makes no version"
         )
@@ -55,10 +57,18 @@ class NativeUpload:
         """Send it; return the version that it made."""
         if self._archive is None:
             self._registered = True
-            return Version.of(await self._api.call("POST", _EXTERNAL, self._request))
+            return _read(await self._api.call("POST", _EXTERNAL, self._request))
         self._archive.seek(0)
         self._body, headers = multipart(self._archive, self._size, self._request)
-        return Version.of(await self._api.send(_UPLOAD, self._body, headers))
+        return _read(await self._api.send(_UPLOAD, self._body, headers))
+
+
+def _read(answer: object) -> Version:
+    """Read the version that an upload was answered with. An answer that tells none, a proxy's perhaps, is lost."""
+    try:
+        return Version.of(answer)
+    except ServiceError as error:
+        raise Transient(f"{error}: the version may have been made all the same") from error
 
 
 @asynccontextmanager
@@ -71,8 +81,8 @@ async def packed(plan: Plan) -> AsyncIterator[tuple[IO[bytes] | None, int]]:
         yield None, 0
         return
     stopped, size = threading.Event(), 0
-    overhead = _ROOM + len(str(plan.request(Era.TWO)).encode())
-    with tempfile.TemporaryFile(prefix="kfp-runner-") as archive:
+    overhead = _ROOM + len(json.dumps(plan.request(Era.TWO)))
+    with _temporary() as archive:
 
         def work() -> None:
             nonlocal size
@@ -83,3 +93,12 @@ async def packed(plan: Plan) -> AsyncIterator[tuple[IO[bytes] | None, int]]:
         finally:
             stopped.set()
         yield archive, size
+
+
+def _temporary() -> BinaryIO:
+    try:
+        return cast("BinaryIO", tempfile.TemporaryFile(prefix="kfp-runner-"))
+    except OSError as error:
+        raise RunnerError(
+            f"can't make a temporary file for the archive of --payload: {error.strerror}"
+        ) from error

@@ -119,15 +119,23 @@ class _Sink:
 
     def finish(self) -> None:
         self._pass_on(self._packer.flush())
+        with _writing():  # Python may have kept the last of it to itself.
+            self._target.flush()
 
     def _pass_on(self, block: bytes) -> None:
         self.written += len(block)
         if self.written > self._most:
             raise _too_large(self._members, self._most)
-        try:
+        with _writing():
             self._target.write(block)
-        except OSError as error:
-            raise RunnerError(f"the archive of {ARGUMENT} can't be written: {error.strerror}") from error
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise RunnerError(f"the archive of {ARGUMENT} can't be written: {error.strerror}") from error
 
 
 class _Source:
