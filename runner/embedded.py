@@ -60,6 +60,8 @@ class EmbeddedOptions:
 class Module(Protocol):
     """What the package `components.<provider>.embedded` offers to whoever starts the provider's embedded cloud."""
 
+    SUMMARY: str
+    """What the cloud does and doesn't, as a sentence for the help of `kfp-runner emulate`."""
     NEEDS: Sequence[str]
     """Modules beyond the core dependencies; the extra `local` has them."""
 
@@ -148,7 +150,7 @@ async def embedded(provider: str, options: EmbeddedOptions = EmbeddedOptions()) 
         ready = await _ready(process.stdout, provider, draining, said)
         # A pipe that nobody reads is full one day, and then the other end stands still.
         draining.add(asyncio.create_task(said.follow(process.stdout)))
-        marked = " ".join({*os.environ.get(MARK, "").split(), provider})
+        marked = " ".join(sorted({*os.environ.get(MARK, "").split(), provider}))
         with _environment({**ready["environment"], MARK: marked}):
             async with _alive(process, provider, draining, said):
                 yield ready["url"]

@@ -7,6 +7,7 @@
     tasks      the owner of the work that goes on behind the answers
     paths      names that others chose, kept inside a folder
     archives   tar.gz files that others packed
+    nesting    how deep JSON is
 
 It knows no cloud, and nothing else of the engine uses it.
 """

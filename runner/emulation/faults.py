@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeVar
@@ -29,8 +30,21 @@ class Fault:
     def __post_init__(self) -> None:
         if self.kind not in self.KINDS:
             raise ValueError(f"no fault of kind {self.kind!r}; there are: {', '.join(sorted(self.KINDS))}")
-        if self.seconds < 0 or self.skip < 0 or (self.times is not None and self.times < 1):
-            raise ValueError("seconds and skip must not be negative, times must be at least 1")
+        # They come as JSON, too, which says nothing of types, and where NaN and 1e999 are numbers.
+        if not _is_number(self.seconds) or not 0 <= self.seconds < math.inf:
+            raise ValueError(f"seconds is {self.seconds!r}; it must be a finite number, not negative")
+        if not _is_whole(self.skip) or self.skip < 0:
+            raise ValueError(f"skip is {self.skip!r}; it must be a whole number, not negative")
+        if self.times is not None and (not _is_whole(self.times) or self.times < 1):
+            raise ValueError(f"times is {self.times!r}; it must be a whole number, at least 1")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 F = TypeVar("F", bound=Fault)

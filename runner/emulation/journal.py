@@ -8,9 +8,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from runner.emulation.nesting import deeper
+
 LENGTH = 20_000
 LONGEST_BODY = 64 * 1024
 """Bytes of a body, as JSON, that a journal keeps; of a longer one it keeps the size."""
+DEEPEST = 200
+"""Levels of a body that it keeps; of a deeper one it keeps the size. Python writes about 300 in all ways."""
 BYTES = 16 * 1024**2
 """Of all bodies together: beyond, the oldest calls are forgotten."""
 Head = TypeVar("Head")
@@ -25,12 +29,8 @@ class Rows(Generic[Head]):
     _size: int = 0
 
     def append(self, head: Head, body: Mapping[str, Any], size: int = 0) -> None:
-        """Note a call; `size` of its body in bytes, as far as it is known."""
-        if size > LONGEST_BODY:
-            body = {"(bytes)": size}
-        # What says it is short may be longer than it says: escapes.
-        if len(noted := json.dumps(body).encode()) > LONGEST_BODY:
-            noted = json.dumps({"(bytes)": len(noted)}).encode()
+        """Note a call; `size` of its body in bytes, as far as it is known: what is long is not even written out."""
+        noted = _noted(body, size)
         self._rows.append((head, noted))
         self._size += len(noted)
         while self._size > BYTES or len(self._rows) > LENGTH:
@@ -39,3 +39,12 @@ class Rows(Generic[Head]):
     def __iter__(self) -> Iterator[tuple[Head, Mapping[str, Any]]]:
         """The calls, oldest first."""
         return ((head, json.loads(body)) for head, body in self._rows)
+
+
+def _noted(body: Mapping[str, Any], size: int) -> bytes:
+    if size > LONGEST_BODY or deeper(body, DEEPEST):
+        return json.dumps({"(bytes)": size}).encode()
+    # What says it is short may be longer than it says: escapes.
+    if len(noted := json.dumps(body).encode()) > LONGEST_BODY:
+        return json.dumps({"(bytes)": len(noted)}).encode()
+    return noted

@@ -6,11 +6,12 @@ then read or write, files are opened one folder at a time, without following any
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
-import shutil
+import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -53,10 +54,17 @@ def opened(folder: Path, path: Path) -> Iterator[int]:
         os.close(descriptor)
 
 
+def _nothing() -> None:
+    pass
+
+
 @contextmanager
-def created(folder: Path, path: Path) -> Iterator[int]:
-    """Open a file to write it from its beginning, its folders made where missing. Raises OSError as `read` does."""
-    with _parent(folder, path, make=True) as parent:
+def created(folder: Path, path: Path, made: Callable[[], None] = _nothing) -> Iterator[int]:
+    """Open a file to write it from its beginning, its folders made where missing. Raises OSError as `read` does.
+
+    `made` is called before each folder that is made; it may raise.
+    """
+    with _parent(folder, path, made) as parent:
         descriptor = os.open(path.name, os.O_WRONLY | os.O_CREAT | _FILE, 0o666, dir_fd=parent)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -71,6 +79,12 @@ def write(folder: Path, path: Path, content: bytes) -> None:
     """Write a file, its folders made where missing. Raises OSError as `read` does."""
     with created(folder, path) as descriptor, os.fdopen(descriptor, "wb", closefd=False) as file:
         file.write(content)
+
+
+def make(folder: Path, path: Path, made: Callable[[], None] = _nothing) -> None:
+    """Make a folder where it is missing, and those that it lies in. See `created`."""
+    with _parent(folder, path / "_", made):
+        pass
 
 
 def tree(folder: Path, below: Path) -> list[Path]:
@@ -100,14 +114,54 @@ def files(folder: Path, below: Path, *, quiet: bool = False) -> list[Path]:
 
 
 def remove(folder: Path) -> None:
-    """Delete a folder that a job wrote in, also what the job made unreadable; links are deleted, not followed."""
-    for where, names, _ in os.walk(folder):
-        for name in names:
-            path = Path(where, name)
-            with suppress(OSError):
-                if stat.S_ISDIR(path.lstat().st_mode):
-                    path.chmod(0o700)
-    shutil.rmtree(folder, ignore_errors=True)
+    """Delete a folder that a job wrote in, however deep, also what the job made unreadable; links are not followed.
+
+    Never raises: what can't be deleted stays.
+    """
+    with suppress(OSError):
+        # Looked at before: chmod follows links.
+        if not stat.S_ISDIR(folder.lstat().st_mode):
+            return
+        folder.chmod(0o700)
+        descriptor = os.open(folder, _DIRECTORY | os.O_NOFOLLOW)
+        try:
+            _empty(descriptor)
+        finally:
+            os.close(descriptor)
+        folder.rmdir()
+
+
+def _empty(top: int) -> None:
+    """Delete all in a folder. Each folder below is brought up first: no path is too long, and there's no recursion."""
+    token, numbers = secrets.token_hex(8), itertools.count()
+    waiting = _swept(top)
+    while waiting:
+        name = waiting.pop()
+        with suppress(OSError):
+            descriptor = os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=top)
+            try:
+                for inner in _swept(descriptor):
+                    new = f"{token}-{next(numbers)}"
+                    os.rename(inner, new, src_dir_fd=descriptor, dst_dir_fd=top)
+                    waiting.append(new)
+            finally:
+                os.close(descriptor)
+            os.rmdir(name, dir_fd=top)
+
+
+def _swept(descriptor: int) -> list[str]:
+    """Delete what lies in a folder but for its folders; their names, now open to us."""
+    folders = []
+    with os.scandir(descriptor) as found:
+        entries = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in found]
+    for name, is_folder in entries:
+        with suppress(OSError):
+            if not is_folder:
+                os.unlink(name, dir_fd=descriptor)
+                continue
+            os.chmod(name, 0o700, dir_fd=descriptor)
+            folders.append(name)
+    return folders
 
 
 def parts(key: str) -> list[str]:
@@ -128,12 +182,13 @@ def _unsafe(key: str) -> UnsafeKeyError:
 
 
 @contextmanager
-def _parent(folder: Path, path: Path, *, make: bool = False) -> Iterator[int]:
+def _parent(folder: Path, path: Path, made: Callable[[], None] | None = None) -> Iterator[int]:
     """The folder that `path` lies in, reached from `folder` without following a link. `folder` itself is trusted."""
     descriptor = os.open(folder, _DIRECTORY)
     try:
         for part in parts(path.relative_to(folder).as_posix())[:-1]:
-            if make:
+            if made is not None and not _exists(descriptor, part):
+                made()
                 with suppress(FileExistsError):
                     os.mkdir(part, dir_fd=descriptor)
             following = os.open(part, _DIRECTORY | os.O_NOFOLLOW, dir_fd=descriptor)
@@ -142,6 +197,14 @@ def _parent(folder: Path, path: Path, *, make: bool = False) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _exists(descriptor: int, name: str) -> bool:
+    try:
+        os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _is_real(folder: Path, below: Path) -> bool:

@@ -22,8 +22,10 @@ from components.aws.embedded.cloud import Call, Cloud
 from components.aws.embedded.faults import Fault
 from runner.errors import InputError
 
-__all__ = ["NEEDS", "Call", "Cloud", "Fault", "options", "serve", "serving"]
+__all__ = ["NEEDS", "SUMMARY", "Call", "Cloud", "Fault", "options", "serve", "serving"]
 
+SUMMARY = "It really executes jobs, as processes of this machine."
+"""What it does, for the help of the command."""
 NEEDS = ("moto", "flask", "flask_cors", "sklearn")
 """Modules beyond the core dependencies; the extra `local` has them."""
 

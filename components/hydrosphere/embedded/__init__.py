@@ -20,8 +20,10 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from components.hydrosphere.embedded.cloud import Call, Cloud
 from components.hydrosphere.embedded.faults import Fault
 
-__all__ = ["NEEDS", "Call", "Cloud", "Fault", "options", "serve", "serving"]
+__all__ = ["NEEDS", "SUMMARY", "Call", "Cloud", "Fault", "options", "serve", "serving"]
 
+SUMMARY = "It checks models and profiles training data. Its builds are simulations: nothing of a model is run or installed."
+"""What it does, for the help of the command."""
 NEEDS: tuple[str, ...] = ()
 """Modules that it needs beyond the core dependencies."""
 BUILD_SECONDS = 2.0

@@ -9,13 +9,13 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 
-from components.hydrosphere.embedded import routes, uploads
-from components.hydrosphere.embedded.asked import Asked
 from components.hydrosphere.embedded.cloud import Journal
-from components.hydrosphere.embedded.errors import ApiError, internal, not_found
 from components.hydrosphere.embedded.faults import AFTER, Faults
-from components.hydrosphere.embedded.feeds import Feed
-from components.hydrosphere.embedded.routes import Route
+from components.hydrosphere.embedded.wire import routes, uploads
+from components.hydrosphere.embedded.wire.asked import Asked
+from components.hydrosphere.embedded.wire.errors import ApiError, internal, not_found
+from components.hydrosphere.embedded.wire.feeds import Feed
+from components.hydrosphere.embedded.wire.routes import Route
 from runner.emulation.control import Control
 from runner.emulation.loopback import refusal
 from runner.emulation.tasks import Tasks
@@ -78,7 +78,9 @@ class App:
         fault = self._faults.outcome(asked.operation)
         if fault == "hang":
             self._note(asked, 0)
-            await asyncio.Event().wait()  # cancelled when the client has gone, or the server ends
+            # Cancelled when the client has gone, which nobody notices while its body waits to be read.
+            await uploads.drain(asked.request)
+            await asyncio.Event().wait()
         answer: Answer | None = None
         if not fault or fault in AFTER:
             # What has been received is carried out, though the client may be gone.

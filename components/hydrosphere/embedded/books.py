@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import itertools
 import json
@@ -9,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from components.hydrosphere.embedded.errors import ApiError, invalid
-from components.hydrosphere.embedded.logs import BuildLog
+from components.hydrosphere.embedded.building.logs import BuildLog
+from components.hydrosphere.embedded.wire.errors import ApiError, invalid
 
 Json = Mapping[str, Any]
 ASSEMBLING, RELEASED, FAILED = "Assembling", "Released", "Failed"
@@ -42,12 +43,13 @@ class Draft:
     """Name, tag and in 2.x perhaps sha256; None for an external model."""
     install_command: str | None = None
     batch_size: int = 100
+    size: int = field(init=False)
+    """Bytes of all of it, as JSON."""
 
-    @property
-    def size(self) -> int:
-        """Bytes, about."""
-        fields = [*self.signature.inputs, *self.signature.outputs]
-        return len(json.dumps([self.name, fields, dict(self.metadata), self.install_command]))
+    def __post_init__(self) -> None:
+        whole: list[Any] = [self.name, dataclasses.astuple(self.signature), self.metadata, self.runtime]
+        whole += [self.install_command, self.batch_size]
+        object.__setattr__(self, "size", len(json.dumps(whole)))  # once, and it is frozen
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,9 @@ class Journal:
         """Note a call; `began`: its arrival on `time.monotonic`'s clock."""
         epoch = time.time() - (time.monotonic() - began)
         self._rows.append(
-            _Head(operation, path, status, began, epoch), {"body": body, "members": list(members)}
+            _Head(operation, path, status, began, epoch),
+            {"body": body, "members": list(members)},
+            sum(map(len, members)),
         )
 
     @property

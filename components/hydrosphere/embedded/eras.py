@@ -9,7 +9,7 @@ from typing import Any
 
 from components.hydrosphere.embedded import signatures
 from components.hydrosphere.embedded.books import Draft, Signature, Version
-from components.hydrosphere.embedded.reading import member, texts
+from components.hydrosphere.embedded.wire.reading import member, texts
 
 Json = Mapping[str, Any]
 RELEASES = {2: "2.4.1", 3: "3.0.3"}

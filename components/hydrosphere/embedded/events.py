@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from components.hydrosphere.embedded.sse import Event
+from components.hydrosphere.embedded.wire.sse import Event
 
 HEARTBEAT_SECONDS = 5.0
 MOST_WAITING = 4096

@@ -9,19 +9,21 @@ from contextlib import nullcontext
 
 from aiohttp import web
 
-from components.hydrosphere.embedded import events, logs, payloads, signatures, uploads
-from components.hydrosphere.embedded.asked import Asked
+from components.hydrosphere.embedded import events, signatures
 from components.hydrosphere.embedded.books import Books, Draft, Model
-from components.hydrosphere.embedded.builds import Builds
+from components.hydrosphere.embedded.building import logs, payloads
+from components.hydrosphere.embedded.building.builds import Builds
 from components.hydrosphere.embedded.eras import Era
-from components.hydrosphere.embedded.errors import invalid, not_found
 from components.hydrosphere.embedded.events import Hub
 from components.hydrosphere.embedded.faults import Faults
-from components.hydrosphere.embedded.feeds import Feed
-from components.hydrosphere.embedded.profiles import Profiles
-from components.hydrosphere.embedded.reading import parsed
-from components.hydrosphere.embedded.sse import Event
 from components.hydrosphere.embedded.storage import Storage
+from components.hydrosphere.embedded.training.profiles import Profiles
+from components.hydrosphere.embedded.wire import uploads
+from components.hydrosphere.embedded.wire.asked import Asked
+from components.hydrosphere.embedded.wire.errors import invalid, not_found
+from components.hydrosphere.embedded.wire.feeds import Feed
+from components.hydrosphere.embedded.wire.reading import parsed
+from components.hydrosphere.embedded.wire.sse import Event
 
 Answer = web.Response | Feed
 _NAME = re.compile(r"[a-z\-_\d]+", re.ASCII)

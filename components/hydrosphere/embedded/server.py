@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -13,17 +12,20 @@ from aiohttp import web
 
 from components.hydrosphere.embedded.app import App
 from components.hydrosphere.embedded.books import Books
-from components.hydrosphere.embedded.builds import Builds
+from components.hydrosphere.embedded.building.builds import Builds
 from components.hydrosphere.embedded.cloud import Cloud, Journal
 from components.hydrosphere.embedded.eras import Era
 from components.hydrosphere.embedded.events import Hub
 from components.hydrosphere.embedded.faults import Faults
 from components.hydrosphere.embedded.manager import Manager
-from components.hydrosphere.embedded.monitoring import Monitoring
-from components.hydrosphere.embedded.profiles import Profiles
 from components.hydrosphere.embedded.storage import Storage
+from components.hydrosphere.embedded.training.monitoring import Monitoring
+from components.hydrosphere.embedded.training.profiles import Profiles
 from runner.emulation.loopback import listening
 from runner.emulation.tasks import Tasks
+
+CLOSING_SECONDS = 5.0
+"""How long what goes on behind the answers may take to end; what has not ended by then is left alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +48,11 @@ async def running(settings: Settings) -> AsyncIterator[Cloud]:
     objects: dict[str, bytes] = {}
     async with AsyncExitStack() as stack:
         root = Path(tempfile.mkdtemp(prefix="kfp-runner-hydrosphere-"))
-        stack.callback(shutil.rmtree, root, ignore_errors=True)
         storage, tasks = Storage(root), Tasks()
-        stack.push_async_callback(tasks.close)
+        stack.callback(storage.close)
+        stack.push_async_callback(tasks.close, CLOSING_SECONDS)
+        # First, so that what threads do comes to an end.
+        stack.callback(storage.shut)
         builds, profiles = Builds(settings.build_seconds, era, hub, faults, tasks), Profiles(tasks)
         manager = Manager(era, books, builds, profiles, hub, storage, faults)
         monitoring = Monitoring(books, profiles, storage, objects)

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from components.hydrosphere.embedded.books import Signature
-from components.hydrosphere.embedded.errors import invalid, unreadable
-from components.hydrosphere.embedded.reading import member, objects
+from components.hydrosphere.embedded.wire.errors import invalid, unreadable
+from components.hydrosphere.embedded.wire.reading import member, objects
 
 Json = Mapping[str, Any]
 DEEPEST = 32

@@ -1,4 +1,7 @@
-"""Room on the disk: folders of their own for what clients send, each with a bound, and one for all of them together."""
+"""Room on the disk: folders of their own for what clients send, each with a bound, and one for all of them together.
+
+What takes long in it has threads of its own, so that whoever only writes a piece to a file never waits for it.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +10,24 @@ import errno
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import ParamSpec, TypeVar
+
+from runner.emulation.paths import remove
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 MOST_BYTES = 4 * 1024**3
 """Of all that lies on the disk at a time."""
+MOST_THREADS = 6
+"""Two for each of those who keep one busy: payloads, builds and training data."""
 _RESERVE = 1024**3
 """Bytes that are left free for everyone else."""
-_ENTRY = 512
-"""What a file or folder costs beyond its content."""
 
 
 class Claim:
@@ -32,11 +40,13 @@ class Claim:
         self._what = what
         self._taken = 0
         self._shut = False
+        self._closed = False
 
     def take(self, size: int) -> None:
-        """Use up `size` bytes, before they are written; 0: for an entry. Raises OSError when they are not there."""
+        """Use up `size` bytes, before they are written. Raises OSError when they are not there, or as `check` does."""
         self.check()
-        size = size or _ENTRY
+        if not size:
+            return
         if self._taken + size > self._most:
             raise OSError(errno.EFBIG, f"{self._what} is larger than {self._most} bytes")
         self._storage.take(size)
@@ -53,7 +63,7 @@ class Claim:
 
     async def filled(self, work: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
         """Have work that takes or checks done in a thread, which a cancellation ends soon and then waits for."""
-        doing = asyncio.ensure_future(asyncio.to_thread(work, *arguments, **options))
+        doing = asyncio.ensure_future(self._storage.aside(partial(work, *arguments, **options)))
         try:
             return await asyncio.shield(doing)
         except asyncio.CancelledError:
@@ -61,12 +71,25 @@ class Claim:
             await asyncio.gather(doing, return_exceptions=True)
             raise
 
+    @asynccontextmanager
+    async def unless_kept(self) -> AsyncIterator[None]:
+        """Close it if the block is left by an exception; else it is somebody else's."""
+        try:
+            yield
+        except BaseException:
+            await asyncio.to_thread(self.close)
+            raise
+
     def close(self) -> None:
-        """Delete the folder, and give back what it took up."""
+        """Delete the folder, and give back what it took up. Once is enough; never raises."""
         self.shut()
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self._storage.give(self._taken)
-        self._taken = 0
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            remove(self.folder)
+        finally:
+            self._storage.give(self, self._taken)
 
 
 class Storage:
@@ -76,10 +99,18 @@ class Storage:
         self._folder = folder
         self._left = MOST_BYTES
         self._lock = threading.Lock()
+        self._claims: set[Claim] = set()
+        self._threads = ThreadPoolExecutor(MOST_THREADS, "hydrosphere")
 
     def claim(self, most: int, what: str) -> Claim:
         """Make a folder for `what`, which may hold `most` bytes."""
-        return Claim(self, Path(tempfile.mkdtemp(dir=self._folder)), most, what)
+        claim = Claim(self, Path(tempfile.mkdtemp(dir=self._folder)), most, what)
+        self._claims.add(claim)
+        return claim
+
+    async def aside(self, work: Callable[[], T]) -> T:
+        """Have work done in one of the threads for what takes long."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     def take(self, size: int) -> None:
         """Use up so many bytes. Raises OSError when they are not there."""
@@ -88,7 +119,19 @@ class Storage:
                 raise OSError(errno.ENOSPC, "the embedded Hydrosphere has no more room on this disk")
             self._left -= size
 
-    def give(self, size: int) -> None:
-        """Give so many bytes back."""
+    def give(self, claim: Claim, size: int) -> None:
+        """Give back what a claim took up."""
         with self._lock:
             self._left += size
+        self._claims.discard(claim)
+
+    def shut(self) -> None:
+        """Let nothing more be taken: all threads end at their next piece."""
+        for claim in list(self._claims):
+            claim.shut()
+
+    def close(self) -> None:
+        """Delete everything, in this thread: no other may ever get to it. Waits for none, and never raises."""
+        self.shut()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        remove(self._folder)

@@ -13,19 +13,11 @@ from typing import Any
 import aiohttp
 import pytest
 
-from components.hydrosphere.embedded import (
-    app,
-    books,
-    events,
-    options,
-    serve,
-    serving,
-    storage,
-    uploads,
-)
-from components.hydrosphere.embedded import logs as logs_module
+from components.hydrosphere.embedded import app, books, events, options, serve, serving, storage
+from components.hydrosphere.embedded.building import logs as logs_module
+from components.hydrosphere.embedded.building.logs import BuildLog
 from components.hydrosphere.embedded.cloud import Journal
-from components.hydrosphere.embedded.logs import BuildLog
+from components.hydrosphere.embedded.wire import uploads
 from runner.emulation import journal as journal_module
 from tests.emulator.helpers import eventually
 from tests.emulator.hydrosphere.helpers import (
@@ -140,7 +132,7 @@ async def test_deep_json_is_refused() -> None:
         body = "[" * 100_000
         await hs.post("/api/v2/externalmodel", 400, data=body)
         field: dict[str, Any] = {"name": "x", "profile": "NONE", "shape": {"dims": []}, "dtype": "DT_BOOL"}
-        for _ in range(100):
+        for _ in range(40):
             field = {"name": "x", "profile": "NONE", "shape": {"dims": []}, "subfields": [field]}
         deep = {"signatureName": "predict", "inputs": [field], "outputs": [field]}
         error = await hs.post("/api/v2/externalmodel", 400, json=external(3, signature=deep))

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from components.hydrosphere.embedded import Fault, tools
-from components.hydrosphere.embedded import builds as builds_module
-from components.hydrosphere.embedded.commands import dockerfile_problem
+from components.hydrosphere.embedded import Fault
+from components.hydrosphere.embedded.building import builds as builds_module
+from components.hydrosphere.embedded.building import tools
+from components.hydrosphere.embedded.building.commands import dockerfile_problem
 from tests.emulator.helpers import eventually
 from tests.emulator.hydrosphere.helpers import CODE, FILES, hydrosphere, packed, signature
 

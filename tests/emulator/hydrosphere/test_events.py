@@ -8,7 +8,8 @@ import json
 import aiohttp
 import pytest
 
-from components.hydrosphere.embedded import Fault, events, logs
+from components.hydrosphere.embedded import Fault, events
+from components.hydrosphere.embedded.building import builds, logs
 from tests.emulator.hydrosphere.helpers import DEADLINE, Row, external, hydrosphere
 from tests.emulator.hydrosphere.helpers import events as read
 
@@ -39,12 +40,15 @@ async def test_a_failure_is_on_the_books_when_it_is_told_in_3() -> None:
 async def test_a_failure_is_told_a_moment_before_it_is_on_the_books_in_2(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("components.hydrosphere.embedded.builds.LAG_SECONDS", 0.5)
+    seen = asyncio.Event()
+    # The moment lasts for as long as it takes to look.
+    monkeypatch.setattr(builds, "lag", seen.wait)
     async with hydrosphere(2) as hs, hs.listening() as stream:
         await hs.upload(installCommand="")
         await anext(stream)
         assert json.loads((await anext(stream)).data)["status"] == "Failed"
         assert (await hs.versions())[0]["status"] == "Assembling"
+        seen.set()
         await hs.lines(1)  # ends with the build
         assert (await hs.versions())[0]["status"] == "Failed"
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from components.hydrosphere.embedded import payloads
+from components.hydrosphere.embedded.building import payloads
 from tests.emulator.hydrosphere.helpers import CODE, form, hydrosphere, member, metadata, packed
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from components.hydrosphere.embedded import monitoring, profiles, tables
-from components.hydrosphere.embedded.tables import TableError, profile
+from components.hydrosphere.embedded.training import monitoring, profiles, tables
+from components.hydrosphere.embedded.training.tables import TableError, profile
 from tests.emulator.helpers import eventually
 from tests.emulator.hydrosphere.helpers import Hydrosphere, external, hydrosphere, scalar, signature
 
@@ -223,7 +223,7 @@ def test_what_is_no_number_is_text_and_what_has_no_end_is_left_out(tmp_path: Pat
 
 def test_a_table_has_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "x.csv"
-    for limit, text in (("MOST_COLUMNS", "a,b,c,d\n1,2,3,4\n"), ("LONGEST_LINE", "a\nlong\n")):
+    for limit, text in (("MOST_COLUMNS", "a,b,c,d\n1,2,3,4\n"), ("LONGEST_ROW", "a\nlong\n")):
         with monkeypatch.context() as patch:
             patch.setattr(tables, limit, 3)
             path.write_text(text)

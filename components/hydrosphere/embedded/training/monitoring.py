@@ -11,13 +11,13 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 
-from components.hydrosphere.embedded import uploads
-from components.hydrosphere.embedded.asked import Asked
 from components.hydrosphere.embedded.books import Books, Version
-from components.hydrosphere.embedded.errors import invalid, not_found
-from components.hydrosphere.embedded.profiles import Profiles
-from components.hydrosphere.embedded.reading import member, parsed
 from components.hydrosphere.embedded.storage import Storage
+from components.hydrosphere.embedded.training.profiles import Profiles
+from components.hydrosphere.embedded.wire import uploads
+from components.hydrosphere.embedded.wire.asked import Asked
+from components.hydrosphere.embedded.wire.errors import invalid, not_found
+from components.hydrosphere.embedded.wire.reading import member, parsed
 
 CSV_BYTES = 1024**3
 """The most that is taken of training data."""
@@ -46,13 +46,10 @@ class Monitoring:
         version = self._version(asked.id)
         claim = self._storage.claim(CSV_BYTES, "the training data")
         csv = claim.folder / "data.csv"
-        try:
+        async with claim.unless_kept():
             await uploads.store(asked.request, csv, claim, CSV_BYTES)
             asked.body = {"(bytes)": csv.stat().st_size}
             self._version(asked.id)  # it may have been deleted meanwhile
-        except BaseException:
-            await asyncio.to_thread(claim.close)
-            raise
         self._profiles.register(version, csv, claim)
         return web.json_response("ok")
 
@@ -68,8 +65,10 @@ class Monitoring:
             return web.json_response("ok")
         claim = self._storage.claim(CSV_BYTES, "the training data")
         csv = claim.folder / "data.csv"
-        claim.take(len(content))
-        await asyncio.to_thread(csv.write_bytes, content)
+        async with claim.unless_kept():
+            uploads.take(claim, len(content))
+            await asyncio.to_thread(csv.write_bytes, content)
+            self._version(asked.id)  # it may have been deleted meanwhile
         self._profiles.register(version, csv, claim)
         return web.json_response("ok")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import posixpath
 import re
@@ -10,10 +9,11 @@ import shlex
 import shutil
 from collections.abc import Iterator
 
-from components.hydrosphere.embedded import requirements
-from components.hydrosphere.embedded.payloads import Payload
-from components.hydrosphere.embedded.requirements import Findings
-from components.hydrosphere.embedded.tools import ran
+from components.hydrosphere.embedded.building.findings import Findings
+from components.hydrosphere.embedded.building.payloads import Payload
+from components.hydrosphere.embedded.building.requirements import Requirements
+from components.hydrosphere.embedded.building.tools import ran
+from runner.emulation.archives import shortened
 
 FILES = "/model/files"
 """Where a model's files lie in its image."""
@@ -58,12 +58,12 @@ def dockerfile_problem(command: str) -> str:
 
 
 async def check(command: str, payload: Payload) -> Findings:
-    """Look at the command and the files of requirements that it names."""
+    """Look at the command and the files of requirements that it names. Cancelled, it ends soon."""
     findings = Findings()
     if problem := await _syntax_problem(command):
-        findings.problems.append(problem)
+        findings.problem(problem)
         return findings
-    await asyncio.to_thread(_check_files, command, payload, findings)
+    await payload.claim.filled(_check_files, command, payload, findings)
     return findings
 
 
@@ -76,7 +76,7 @@ async def _syntax_problem(command: str) -> str:
         if not ended.code:
             return ""
         first = [*ended.errors.strip().splitlines(), f"it ended with exit code {ended.code}"][0]
-        return f"bash can't read the command: {re.sub(r'^[^:]*: ', '', first)}"
+        return f"bash can't read the command: {re.sub(r'^[^:]*: ', '', first)[:500]}"
     try:
         shlex.split(command)
     except ValueError as error:
@@ -86,20 +86,22 @@ async def _syntax_problem(command: str) -> str:
 
 def _check_files(command: str, payload: Payload, findings: Findings) -> None:
     where: str | None = "."
+    requirements = Requirements(payload, findings)
     for words in _simple_commands(command):
         if words[0] == "cd":
             where = _joined(where, words[1]) if len(words) > 1 else None
             continue
         for name in _files(words):
+            payload.claim.check()
             place = _joined(where, name)
             if place is None:
-                findings.notes.append(
-                    f"whether there is a file {name!r} can't be told without running the command"
+                findings.note(
+                    f"whether there is a file {shortened(name)!r} can't be told without running the command"
                 )
             elif place.startswith(("/", "../")):
-                findings.notes.append(f"{name} is not in the payload; the runtime may have it")
+                findings.note(f"{shortened(name)} is not in the payload; the runtime may have it")
             else:
-                requirements.check(payload, place, findings)
+                requirements.check(place)
 
 
 def _simple_commands(command: str) -> Iterator[list[str]]:

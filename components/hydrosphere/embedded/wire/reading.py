@@ -6,8 +6,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from components.hydrosphere.embedded.errors import unreadable
+from components.hydrosphere.embedded.wire.errors import unreadable
+from runner.emulation.nesting import deeper
 
+DEEPEST = 100
+"""Levels of objects and lists within each other: what is much deeper can be read, but not written again."""
 Json = Mapping[str, Any]
 _REQUIRED = object()
 
@@ -20,6 +23,8 @@ def parsed(text: bytes, what: str) -> Json:
         raise unreadable(f"{what} is no JSON: {error}") from None
     if not isinstance(body, dict):
         raise unreadable(f"{what} is no JSON object")
+    if deeper(body, DEEPEST):
+        raise unreadable(f"{what} is JSON more than {DEEPEST} levels deep")
     return body
 
 

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.hydrosphere.embedded import signatures, tables
+from components.hydrosphere.embedded import signatures
 from components.hydrosphere.embedded.books import Version
 from components.hydrosphere.embedded.storage import Claim
-from components.hydrosphere.embedded.tables import Column, Profile, TableError
+from components.hydrosphere.embedded.training import tables
+from components.hydrosphere.embedded.training.tables import Column, Profile, TableError
+from runner.emulation.archives import shortened
 from runner.emulation.tasks import Tasks
 
 DELAY_SECONDS = 0.2
@@ -50,10 +52,15 @@ class Profiles:
         self._places = asyncio.Semaphore(MOST_READING)
 
     def register(self, version: Version, csv: Path, claim: Claim) -> None:
-        """Take in a file, which is given up with its claim; it takes the place of what was there."""
+        """Take in a file, which is given up with its claim; it takes the place of what was there.
+
+        The claim is closed whatever becomes of it.
+        """
         self._uploads += 1
         registered = self._begin(version, f"{PLACE}/{version.id}/{self._uploads}.csv")
         registered.task = self._tasks.start(self._process(registered, version, csv, claim))
+        # Cancelled before its first step, it closes nothing itself.
+        registered.task.add_done_callback(lambda _: claim.close())
 
     def register_unreachable(self, version: Version, uri: str) -> None:
         """Take in an S3 URI. Nothing is there to be read, so it can't succeed."""
@@ -61,11 +68,15 @@ class Profiles:
         registered.task = self._tasks.start(self._fail(registered))
 
     def status(self, version: Version) -> dict[str, Any]:
-        """What has become of a version's training data."""
+        """What has become of a version's training data: `kind`, as Hydrosphere has it, and what it does not tell.
+
+        With `Failure` there is an `error`, which says why; with `Success` a `profile`: `rows`, and of each of the first
+        columns `count` and `missing`, of numbers `mean`, `std`, `min` and `max`, of all else `distinct`.
+        """
         registered = self._known.get(version.id)
         if registered is None:
             return {"kind": NOT_REGISTERED}
-        told: dict[str, Any] = {"kind": registered.kind, "modelVersionId": version.id}
+        told: dict[str, Any] = {"kind": registered.kind}
         if registered.error:
             told["error"] = registered.error
         if registered.profile is not None:
@@ -112,7 +123,7 @@ class Profiles:
 
 
 def _shown(profile: Profile) -> Mapping[str, Any]:
-    columns = {column.name[:200]: _column(column) for column in profile.columns[:MOST_SHOWN]}
+    columns = {shortened(column.name): _column(column) for column in profile.columns[:MOST_SHOWN]}
     return {"rows": profile.rows, "columns": columns}
 
 
@@ -120,4 +131,6 @@ def _column(column: Column) -> Mapping[str, Any]:
     shown: dict[str, Any] = {"count": column.count, "missing": column.missing}
     if not column.numeric or not column.count or not math.isfinite(column.low):
         return shown | {"distinct": column.distinct}
-    return shown | {"mean": column.mean, "std": column.std, "min": column.low, "max": column.high}
+    numbers = {"mean": column.mean, "std": column.std, "min": column.low, "max": column.high}
+    # Sums of very large numbers have no end, and JSON has no word for that.
+    return shown | {name: number for name, number in numbers.items() if math.isfinite(number)}

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
-from components.hydrosphere.embedded.sse import Event
+from components.hydrosphere.embedded.wire.sse import Event
 
 HEARTBEAT_SECONDS = 15.0
 LONGEST_LINE = 4096
 """Characters; the rest of a line is cut off."""
 MOST_CHARACTERS = 64 * 1024
-"""Of all lines of a log."""
+"""Of all lines of a log but its last one, which always gets in."""
 
 
 class BuildLog:
@@ -29,6 +29,11 @@ class BuildLog:
             self._left -= len(kept) + 1
             if self._left >= 0:
                 self.lines.append(kept)
+        self._wake()
+
+    def last(self, text: str) -> None:
+        """Add the last word, which is one line."""
+        self.lines.append(" ".join(text.splitlines())[:LONGEST_LINE])
         self._wake()
 
     def end(self) -> None:

@@ -1,24 +1,18 @@
 """Started as a program of its own: reads Python source from its input, tells as JSON what it defines, and runs none of it.
 
-A process apart, because source that is deep enough can end the Python that reads it.
+A process apart, with limits that `tools` sets: source that is deep enough can end the Python that reads it.
 """
 
 from __future__ import annotations
 
 import ast
 import json
-import resource
 import sys
 from collections.abc import Iterator
-
-_MEMORY = 1024**3
-_CPU_SECONDS = 15
 
 
 def main() -> None:
     """Print `{"error": text}`, or `{"names": [...]}`: what there is at the top level that may be a function."""
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
-    resource.setrlimit(resource.RLIMIT_CPU, (_CPU_SECONDS, _CPU_SECONDS))
     source = sys.stdin.buffer.read()
     try:
         tree = ast.parse(source, "src/func_main.py")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from components.hydrosphere.embedded.faults import Fault
-from components.hydrosphere.embedded.sse import HEARTBEAT, Source
+from components.hydrosphere.embedded.wire.sse import HEARTBEAT, Source
 
 GARBAGE = b"<html><body>this line is no server-sent event</body></html>\n"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +11,8 @@ import aiohttp
 from aiohttp import BodyPartReader, MultipartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from components.hydrosphere.embedded.errors import internal, invalid, too_large, unreadable
 from components.hydrosphere.embedded.storage import Claim
+from components.hydrosphere.embedded.wire.errors import internal, invalid, too_large, unreadable
 from runner.emulation.loopback import invite
 
 BODY_BYTES = 200_000_000
@@ -84,7 +85,7 @@ async def store(request: web.BaseRequest, path: Path, claim: Claim, most: int) -
     with path.open("wb") as file:
         async for chunk in request.content.iter_chunked(_CHUNK):
             _check_total(request, most)
-            _take(claim, len(chunk))
+            take(claim, len(chunk))
             await asyncio.to_thread(file.write, chunk)
 
 
@@ -96,11 +97,18 @@ async def swallow(request: web.BaseRequest) -> None:
             return
 
 
+async def drain(request: web.BaseRequest) -> None:
+    """Read whatever comes and forget it, so that the end of the connection is seen. Ends as soon as the body does."""
+    with suppress(*_BROKEN):
+        async for _ in request.content.iter_any():
+            pass
+
+
 async def _store(request: web.BaseRequest, part: BodyPartReader, path: Path, claim: Claim) -> None:
     with path.open("wb") as file:
         while chunk := await part.read_chunk(_CHUNK):
             _check_total(request, BODY_BYTES)
-            _take(claim, len(chunk))
+            take(claim, len(chunk))
             await asyncio.to_thread(file.write, chunk)
 
 
@@ -130,7 +138,8 @@ def _check_total(request: web.BaseRequest, most: int) -> None:
         raise too_large(most)
 
 
-def _take(claim: Claim, size: int) -> None:
+def take(claim: Claim, size: int) -> None:
+    """Use up so many bytes. Raises `ApiError` when they are not there."""
     try:
         claim.take(size)
     except OSError as error:

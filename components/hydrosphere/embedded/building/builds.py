@@ -7,28 +7,31 @@ import json
 import logging
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-from components.hydrosphere.embedded import commands
 from components.hydrosphere.embedded.books import FAILED, RELEASED, Version
+from components.hydrosphere.embedded.building import commands
+from components.hydrosphere.embedded.building.findings import Findings, Lines
+from components.hydrosphere.embedded.building.payloads import Payload
+from components.hydrosphere.embedded.building.tools import ran
 from components.hydrosphere.embedded.eras import Era
 from components.hydrosphere.embedded.events import Hub
 from components.hydrosphere.embedded.faults import Faults
-from components.hydrosphere.embedded.payloads import Payload
-from components.hydrosphere.embedded.sse import Event
-from components.hydrosphere.embedded.tools import ran
+from components.hydrosphere.embedded.wire.sse import Event
+from runner.emulation.archives import shortened
 from runner.emulation.paths import opened
 from runner.emulation.tasks import Tasks
 
 SIMULATION = "SIMULATION by the embedded Hydrosphere: the payload is checked, but nothing is installed and no image is made."
 ENTRY = "src/func_main.py"
 """What the Python runtimes start with."""
-LARGEST_ENTRY = 4 * 1024**2
+LARGEST_ENTRY = 512 * 1024
+"""Bytes that are looked at: Python needs several hundred times as much memory to read them."""
+MOST_LOOKING = 2
+"""Builds at a time that look at what was sent; more wait."""
 LAG_SECONDS = 0.05
 """In 2.x the event of a failure comes so much before the list tells of it."""
-MOST_LINES = 20
-"""Of one kind of problem or note in the log."""
 _log = logging.getLogger(__name__)
 
 
@@ -47,12 +50,15 @@ class Builds:
         self._faults = faults
         self._tasks = tasks
         self._running: dict[int, asyncio.Task[None]] = {}
+        self._places = asyncio.Semaphore(MOST_LOOKING)
 
     def start(self, version: Version, payload: Payload) -> None:
         """Begin to build a version; the payload is given up with it."""
         task = self._tasks.start(self._build(version, payload))
         self._running[version.id] = task
         task.add_done_callback(lambda _: self._running.pop(version.id, None))
+        # Cancelled before its first step, it closes nothing itself.
+        task.add_done_callback(lambda _: payload.claim.close())
 
     def forget(self, version: Version) -> None:
         """The version is deleted: its build comes to nothing."""
@@ -81,7 +87,7 @@ class Builds:
         pause = self._seconds / (_step_count(version) + 1)
         log.write(SIMULATION)
         try:
-            async for line in _lines(version, payload):
+            async for line in self._lines(version, payload):
                 log.write(line)
                 if line.startswith("Step "):
                     await asyncio.sleep(pause)
@@ -100,66 +106,81 @@ class Builds:
     async def _end(self, version: Version, problem: str) -> None:
         log, name = version.log, f"{version.model.name}:{version.number}"
         assert log is not None  # noqa: S101  what is built has one
-        log.write(f"ERROR: {problem}" if problem else f"Successfully checked {name}; no image was made")
+        log.last(f"ERROR: {problem}" if problem else f"Successfully checked {name}; no image was made")
         if problem and self._era.number == 2:
             self.tell(version, FAILED)
-            await asyncio.sleep(LAG_SECONDS)
+            await lag()
             version.end(FAILED)
         else:
             version.end(FAILED if problem else RELEASED)
             self.tell(version)
         log.end()
 
+    async def _lines(self, version: Version, payload: Payload) -> AsyncIterator[str]:
+        """The log of the steps. Raises `_Failed`."""
+        draft = version.draft
+        command = draft.install_command
+        if command is not None and (problem := commands.dockerfile_problem(command)):
+            raise _Failed(f"Dockerfile parse error line 6: {problem}")
+        assert draft.runtime is not None  # noqa: S101  what is built has one
+        steps = [
+            f"FROM {draft.runtime['name']}:{draft.runtime['tag']}",
+            f"LABEL MODEL_NAME={version.model.name}",
+            f"LABEL MODEL_VERSION={version.number}",
+            "ADD model /model",
+            f"WORKDIR {commands.FILES}",
+            *([f"RUN {command}"] if command is not None else []),
+        ]
+        for number, step in enumerate(steps, 1):
+            yield f"Step {number}/{len(steps)} : {' '.join(step.splitlines())}"
+            if step.startswith("ADD "):
+                for line in _told(payload):
+                    yield line
+                async with self._places:
+                    found = await _entry(version, payload)
+                if found:
+                    yield found
+            elif step.startswith("RUN ") and command is not None:
+                async with self._places:
+                    findings = await commands.check(command, payload)
+                for line in _judged(command, findings):
+                    yield line
 
-async def _lines(version: Version, payload: Payload) -> AsyncIterator[str]:
-    """The log of the steps. Raises `_Failed`."""
-    draft = version.draft
-    command = draft.install_command
-    if command is not None and (problem := commands.dockerfile_problem(command)):
-        raise _Failed(f"Dockerfile parse error line 6: {problem}")
-    assert draft.runtime is not None  # noqa: S101  what is built has one
-    steps = [
-        f"FROM {draft.runtime['name']}:{draft.runtime['tag']}",
-        f"LABEL MODEL_NAME={version.model.name}",
-        f"LABEL MODEL_VERSION={version.number}",
-        "ADD model /model",
-        f"WORKDIR {commands.FILES}",
-        *([f"RUN {command}"] if command is not None else []),
-    ]
-    for number, step in enumerate(steps, 1):
-        yield f"Step {number}/{len(steps)} : {' '.join(step.splitlines())}"
-        if step.startswith("ADD "):
-            async for line in _added(version, payload):
-                yield line
-        elif step.startswith("RUN ") and command is not None:
-            async for line in _checked(command, payload):
-                yield line
+
+async def lag() -> None:
+    """Wait while a failure is told, but not on the books yet."""
+    await asyncio.sleep(LAG_SECONDS)
 
 
 def _step_count(version: Version) -> int:
     return 5 + (version.draft.install_command is not None)
 
 
-async def _added(version: Version, payload: Payload) -> AsyncIterator[str]:
-    """Tell of the payload, and look at what a Python runtime would start with."""
+def _told(payload: Payload) -> Iterator[str]:
     yield f" ---> {len(payload.members)} files and folders"
-    for name in payload.links[:MOST_LINES]:
-        yield f"WARNING: {name!a} is a link and is not unpacked; send the file itself"
+    links = Lines()
+    for name in sorted(payload.links):
+        links.add(f"{shortened(name)!a} is a link and is not unpacked; send the file itself")
+    for line in links:
+        yield f"WARNING: {line}"
+
+
+async def _entry(version: Version, payload: Payload) -> str:
+    """Look at what a Python runtime would start with; a line for the log, if there is anything to say. Raises `_Failed`."""
     entry = payload.folder / ENTRY
     if not entry.is_file():
-        return
-    source = await asyncio.to_thread(_read, payload.folder, entry)
+        return ""
+    source = await payload.claim.filled(_read, payload.folder, entry)
     if len(source) > LARGEST_ENTRY:
-        yield f"WARNING: {ENTRY} is larger than {LARGEST_ENTRY} bytes and not looked at"
-        return
+        return f"WARNING: {ENTRY} is larger than {LARGEST_ENTRY} bytes and not looked at"
     found = await _looked_at(source)
     if "error" in found:
-        raise _Failed(f"{found['error']}, read by Python {sys.version_info.major}.{sys.version_info.minor}")
+        error = shortened(found["error"])
+        raise _Failed(f"{error}, read by Python {sys.version_info.major}.{sys.version_info.minor}")
     function = version.draft.signature.name
     if function in found["names"]:
-        yield f" ---> {ENTRY} has the function {function}"
-    else:
-        yield f"WARNING: {ENTRY} has no function {function!r}, which is the signature's name"
+        return f" ---> {ENTRY} has the function {shortened(function)}"
+    return f"WARNING: {ENTRY} has no function {shortened(function)!r}, which is the signature's name"
 
 
 async def _looked_at(source: bytes) -> dict[str, str]:
@@ -172,14 +193,13 @@ async def _looked_at(source: bytes) -> dict[str, str]:
     return found
 
 
-async def _checked(command: str, payload: Payload) -> AsyncIterator[str]:
-    """Look at the install command. Raises `_Failed`."""
-    findings = await commands.check(command, payload)
-    for note in findings.notes[:MOST_LINES]:
+def _judged(command: str, findings: Findings) -> Iterator[str]:
+    """What was found, line by line. Raises `_Failed`."""
+    for note in findings.notes:
         yield f" ---> {note}"
-    for problem in findings.problems[:MOST_LINES]:
+    for problem in findings.problems:
         yield f"ERROR: {problem}"
-    if findings.problems:
+    if findings.problems.count:
         raise _Failed(f"The command {command[:500]!r} would fail")
     yield " ---> not run"
 

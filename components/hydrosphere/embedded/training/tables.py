@@ -12,10 +12,12 @@ from typing import TextIO
 MOST_COLUMNS = 10_000
 LONGEST_CELL = 1024**2
 """Characters."""
-LONGEST_LINE = 4 * 1024**2
-"""Characters."""
+LONGEST_ROW = 4 * 1024**2
+"""Characters; in quotes, a row may have many lines."""
 MOST_DISTINCT = 1000
 """Values of a column that are told apart."""
+MOST_KEPT = 200_000
+"""Values of all columns together that are told apart: many columns share them."""
 _MISSING = frozenset({"", "na", "nan", "null", "none", "n/a"})
 
 
@@ -34,6 +36,7 @@ class Column:
     mean: float = 0.0
     low: float = math.inf
     high: float = -math.inf
+    most_distinct: int = MOST_DISTINCT
     _numbers: int = 0
     _squares: float = 0.0
     _values: set[int] = field(default_factory=set)
@@ -45,7 +48,7 @@ class Column:
             self.missing += 1
             return
         self.count += 1
-        if len(self._values) < MOST_DISTINCT:
+        if len(self._values) < self.most_distinct:
             self._values.add(hash(text))
         if self.numeric:
             self._number(text)
@@ -67,12 +70,14 @@ class Column:
 
     @property
     def distinct(self) -> int:
-        """How many different values there are, up to `MOST_DISTINCT`."""
+        """How many different values there are, up to `most_distinct`."""
         return len(self._values)
 
     @property
     def std(self) -> float:
-        """The standard deviation, of the sample."""
+        """The standard deviation, of the sample; no number where the sums have no end."""
+        if not math.isfinite(self._squares):
+            return math.nan
         return math.sqrt(max(0.0, self._squares) / (self._numbers - 1)) if self._numbers > 1 else 0.0
 
 
@@ -92,16 +97,18 @@ class Profile:
 def profile(path: Path, needed: Sequence[str], going: Callable[[], None]) -> Profile:
     """Read a CSV file with a header that has the needed columns. Raises `TableError`.
 
-    `going` is called before every row; it raises what ends the work early.
+    `going` is called before every line; it raises what ends the work early.
     """
     csv.field_size_limit(LONGEST_CELL)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.reader(_lines(file), strict=True)
+            lines = _Lines(file, going)
+            rows = csv.reader(lines, strict=True)
             columns = _header(next(rows, []), needed)
             count = 0
+            lines.row()
             for row in rows:
-                going()
+                lines.row()
                 if not row:  # a blank line
                     continue
                 if len(row) != len(columns):
@@ -120,12 +127,30 @@ def profile(path: Path, needed: Sequence[str], going: Callable[[], None]) -> Pro
     return Profile(count, tuple(columns))
 
 
-def _lines(file: TextIO) -> Iterator[str]:
-    """The lines of a file, none of them longer than memory can bear."""
-    while line := file.readline(LONGEST_LINE + 1):
-        if len(line) > LONGEST_LINE:
-            raise TableError(f"it has a line of more than {LONGEST_LINE} characters")
-        yield line
+class _Lines:
+    """The lines of a file, no row of them longer than memory can bear."""
+
+    def __init__(self, file: TextIO, going: Callable[[], None]) -> None:
+        self._file = file
+        self._going = going
+        self._left = LONGEST_ROW
+
+    def row(self) -> None:
+        """What comes next belongs to another row."""
+        self._left = LONGEST_ROW
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        self._going()
+        line = self._file.readline(self._left + 1)
+        self._left -= len(line)
+        if self._left < 0:
+            raise TableError(f"it has a row of more than {LONGEST_ROW} characters")
+        if not line:
+            raise StopIteration
+        return line
 
 
 def _header(names: Sequence[str], needed: Sequence[str]) -> list[Column]:
@@ -138,4 +163,5 @@ def _header(names: Sequence[str], needed: Sequence[str]) -> list[Column]:
         raise TableError("two columns of its header have the same name")
     if lacking := [name for name in needed if name not in found]:
         raise TableError(f"its header lacks inputs of the model: {', '.join(lacking)}")
-    return [Column(name) for name in found]
+    each = max(1, min(MOST_DISTINCT, MOST_KEPT // len(found)))
+    return [Column(name, most_distinct=each) for name in found]

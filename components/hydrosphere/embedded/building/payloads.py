@@ -8,15 +8,17 @@ import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.hydrosphere.embedded.errors import invalid
 from components.hydrosphere.embedded.storage import Claim, Storage
-from runner.emulation.archives import BROKEN, unpack
+from components.hydrosphere.embedded.wire.errors import invalid
+from runner.emulation.archives import BROKEN, shortened, unpack
 from runner.emulation.paths import UnsafeKeyError
 
 MOST_BYTES = 1024**3
-"""Of all files of a payload."""
+"""Of all files and folders of a payload."""
 MOST_MEMBERS = 10_000
-"""Files and folders of a payload."""
+"""Files and folders of a payload, also those that only lie on the way to a file."""
+MOST_CHARACTERS = 4 * 1024**2
+"""Of all names in a payload."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,7 @@ class Payload:
     claim: Claim
     members: tuple[str, ...]
     """The names as they stand in the archive, in its order."""
-    links: tuple[str, ...]
+    links: frozenset[str]
     """Links that lead to another file of the payload; they are not on the disk."""
 
     @property
@@ -43,20 +45,17 @@ async def unpacked(packed: Path, storage: Storage) -> Payload:
     """Unpack a payload. Raises `ApiError` that says what is wrong with it."""
     claim = storage.claim(MOST_BYTES, "the unpacked payload")
     look = _Look()
-    try:
-        await claim.filled(_unpack, packed, claim, look)
-    except BROKEN as error:
-        await asyncio.to_thread(claim.close)
-        raise invalid(f"Couldn't unpack the payload: {_why(error)}") from error
-    except asyncio.CancelledError:
-        await asyncio.to_thread(claim.close)
-        raise
-    return Payload(claim, tuple(look.members), tuple(look.links))
+    async with claim.unless_kept():
+        try:
+            await claim.filled(_unpack, packed, claim, look)
+        except BROKEN as error:
+            raise invalid(f"Couldn't unpack the payload: {_why(error)}") from error
+    return Payload(claim, tuple(look.members), frozenset(look.links))
 
 
 def _unpack(packed: Path, claim: Claim, look: _Look) -> None:
     with packed.open("rb") as file:
-        unpack(file, claim.folder, claim, look.special, look.seen)
+        unpack(file, claim.folder, claim, look.special, look.seen, MOST_MEMBERS)
 
 
 class _Look:
@@ -65,25 +64,29 @@ class _Look:
     def __init__(self) -> None:
         self.members: list[str] = []
         self.links: list[str] = []
+        self._left = MOST_CHARACTERS
 
     def seen(self, member: tarfile.TarInfo) -> None:
-        """Note a name. Raises ValueError when there are too many."""
-        if len(self.members) >= MOST_MEMBERS:
-            raise ValueError(f"it holds more than {MOST_MEMBERS} files and folders")
+        """Note a name. Raises ValueError when all of them become too long."""
+        self._left -= len(member.name)
+        if self._left < 0:
+            raise ValueError(f"its names have more than {MOST_CHARACTERS} characters together")
         self.members.append(member.name)
 
     def special(self, name: str, member: tarfile.TarInfo) -> None:
         """Note a link that stays inside. Raises `UnsafeKeyError` for all else."""
         if not (member.issym() or member.islnk()):
-            raise UnsafeKeyError(f"{name!a} is a device or a pipe, which is not unpacked")
+            raise UnsafeKeyError(f"{shortened(name)!a} is a device or a pipe, which is not unpacked")
         base = posixpath.dirname(name) if member.issym() else ""
         target = posixpath.normpath(posixpath.join(base, member.linkname))
         if posixpath.isabs(target) or target == ".." or target.startswith("../"):
-            raise UnsafeKeyError(f"{name!a} is a link that leads out of the payload, to {member.linkname!a}")
+            raise UnsafeKeyError(
+                f"{shortened(name)!a} is a link that leads out of the payload, to {shortened(member.linkname)!a}"
+            )
         self.links.append(name)
 
 
 def _why(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return str(error) or type(error).__name__
+    return str(error)[:1000] or type(error).__name__

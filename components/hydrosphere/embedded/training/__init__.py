@@ -1,0 +1,1 @@
+"""Training data: received, read and profiled."""
