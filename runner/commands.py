@@ -14,6 +14,7 @@ from runner import catalog, loop, spec
 from runner.errors import InputError
 from runner.given import OPTIONS, RUN, STOP, WATCH, Given, arguments_of_file, job_name, read
 from runner.identity import Identity
+from runner.inputs import Inputs
 from runner.job import Component, Job
 from runner.sinks.jsonl import check_path
 from runner.sinks.outputs import check_paths
@@ -28,10 +29,10 @@ usage: kfp-runner run COMPONENT [options] [--ARGUMENT VALUE ...]
 {OPTIONS}
 `kfp-runner components` lists the components, `kfp-runner run COMPONENT --help` shows one's arguments."""
 _USAGE_OF_WATCH = """\
-usage: kfp-runner watch COMPONENT NAME [--region R] [--events FILE] [--time-limit S] [--stop-on-exit]
+usage: kfp-runner watch COMPONENT NAME [--events FILE] [--time-limit S] [--stop-on-exit] --ARGUMENT VALUE ...
 
 Follows a job that already runs: its log from the beginning, its status, its metrics. Leaving lets it go on,
-unless --stop-on-exit is given."""
+unless --stop-on-exit is given. `kfp-runner watch COMPONENT --help` shows the arguments that tell where it is."""
 _USAGE_OF_STOP = """\
 usage: kfp-runner stop [COMPONENT] [--dry-run] [--events FILE] [--time-limit S] --ARGUMENT VALUE ...
 
@@ -47,7 +48,7 @@ def component_help(name: str, component: Component) -> str:
         "",
         component.summary,
         "",
-        *_inputs_help(component),
+        *_inputs_help(component.inputs),
         "",
         "outputs:",
     ]
@@ -56,9 +57,9 @@ def component_help(name: str, component: Component) -> str:
     return "\n".join([*lines, "", OPTIONS])
 
 
-def _inputs_help(component: Component) -> list[str]:
+def _inputs_help(inputs: type[Inputs]) -> list[str]:
     lines = ["inputs:"]
-    for a in spec.arguments(component.inputs):
+    for a in spec.arguments(inputs):
         note = "required" if a.required else f"default {a.default}" if a.default else "optional"
         lines.append(f"  --{a.name:25} {a.kfp_type}, {note}\n  {'':27} {a.description}")
         if a.choices:
@@ -98,6 +99,8 @@ def watch_command(argv: Sequence[str]) -> int:
     if helped or not name:
         print(_USAGE_OF_WATCH)
         if helped:
+            if argv and not argv[0].startswith("-"):
+                print("\n".join(["", *_inputs_help(catalog.load(argv[0]).where)]))
             return 0
         raise InputError(
             "COMPONENT and NAME are missing" if not argv else "NAME is missing: the job to follow"
@@ -116,7 +119,7 @@ def stop_command(argv: Sequence[str]) -> int:
     component = catalog.load(name)
     given = read(rest, spec.names(component), STOP)
     if given.wants_help or not argv:
-        print("\n".join([_USAGE_OF_STOP, *_inputs_help(component)]))
+        print("\n".join([_USAGE_OF_STOP, *_inputs_help(component.inputs)]))
         if argv:
             return 0
     if "dry-run" in given.flags:

@@ -112,8 +112,10 @@ async def _serve(module: Module, given: argparse.Namespace) -> int:
             print(json.dumps({"url": cloud.url, "environment": dict(cloud.environment)}), flush=True)
         else:
             print(f"embedded {given.provider} at {cloud.url}; Ctrl-C ends it. To use it:\n")
-            for name, value in cloud.environment.items():
-                print(f"export {name}={value}")
+            usage = getattr(cloud, "usage", "") or "\n".join(
+                f"export {k}={v}" for k, v in cloud.environment.items()
+            )
+            print(usage)
             sys.stdout.flush()
         await done.wait()
     return 0

@@ -140,6 +140,8 @@ class Component:
     """Name of the embedded cloud that `--local` starts."""
     deviations: tuple[str, ...] = ()
     """Where the component leaves its predecessor on purpose; listed in its README."""
+    notes: str = ""
+    """What else its README says, in Markdown: forms of files, limits."""
     preparation: str = ""
     """Shell lines that make the files which the example needs."""
     example: str = ""

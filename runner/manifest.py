@@ -95,6 +95,8 @@ def _readme(component_id: str, component: Component) -> Iterator[str]:
         yield f"| `{a.name}` | {a.kfp_type} | {_cell(a.description)} |"
     yield "\nAn output is written to the file that `--<output>_output_path` names, by default `/tmp/<output>`;"
     yield "the last two only where a path is given."
+    if component.notes:
+        yield f"\n{component.notes}"
     if component.deviations:
         yield "\n## Where it leaves its predecessor on purpose\n"
         yield from (f"* {deviation}" for deviation in component.deviations)

@@ -49,7 +49,7 @@ async def _demo(output: Path) -> None:
 
 async def _pipeline(batch: Batch, cluster: str, output: Path) -> None:
     """Every step, in the order of what it needs."""
-    folder = output / "model"
+    folder = output / "released"
     async with _s3() as s3:
         await s3.create_bucket(Bucket=BUCKET)
         trained: Any = await batch.run("aws.sagemaker.train", "train", **_training())

@@ -92,6 +92,11 @@ class Cloud:
     """A version as the era shows it."""
 
     @property
+    def usage(self) -> str:
+        """How to say that it is meant."""
+        return f"kfp-runner run hydrosphere.release --cluster {self.url} …"
+
+    @property
     def environment(self) -> dict[str, str]:
         """Variables that point a component here."""
         return {"HYDROSPHERE_CLUSTER": self.url}

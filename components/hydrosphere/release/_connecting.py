@@ -17,11 +17,12 @@ from components.hydrosphere.release._training import Training
 from components.hydrosphere.release.backends import hydrosdk as backend
 from components.hydrosphere.release.backends.native import NativeUpload, packed
 from components.hydrosphere.release.backends.sdk import SdkUpload
-from runner.errors import InputError, NotFound, ServiceError
+from runner.errors import InputError, NotFound, ServiceError, Transient
 from runner.identity import Identity
 from runner.job import Job
 from runner.retry import retrying
 from runner.sinks.pump import aside
+from runner.sinks.quiet import say
 from runner.sinks.text import clipped, one_line
 
 BUILD_INFO = "/api/buildinfo"
@@ -71,8 +72,13 @@ async def _planned(inputs: ReleaseInputs, identity: Identity) -> Plan:
 
 async def _era(api: Api, planned: Plan) -> tuple[Era, list[str]]:
     """Return the cluster's era, and what there is to say about it. Raises `ServiceError` for one that we don't know."""
+
+    def said(error: Transient, count: int) -> None:
+        if count == 1:  # There is no sink yet that a notice could go to.
+            say(f"{error}; trying again for {PATIENCE:g} s")
+
     try:
-        async for attempt in retrying(lambda _: PATIENCE):
+        async for attempt in retrying(lambda _: PATIENCE, longest=2.0, told=said):
             with attempt:
                 told = await api.call("GET", BUILD_INFO)
     except NotFound as error:

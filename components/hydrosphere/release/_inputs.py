@@ -20,7 +20,8 @@ class ReleaseInputs(Where):
     model_name: str = arg("Name of the model to release a version of: lower-case letters, digits, - and _.")
     path: str = arg("Root folder of the model's files. Not for external models.", "")
     payload: JsonArray = arg(
-        'Files and folders in path to upload, patterns too: ["./src/", "./*.joblib"]. Not for external models.',
+        "What to upload of path: files, folders with all that is in them, patterns (which leave hidden files out): "
+        '["./src/", "./*.joblib"]. Not for external models.',
         [],
     )
     contract_path: Annotated[str, FileOf("contract")] = arg(

@@ -24,7 +24,7 @@ from components.hydrosphere.errors import Unread
 from components.hydrosphere.release._events import Events
 from components.hydrosphere.release._finding import Finder
 from components.hydrosphere.release._inputs import ReleaseOutputs
-from components.hydrosphere.release._leaving import Leaving
+from components.hydrosphere.release._leaving import Leaving, few
 from components.hydrosphere.release._log import BuildLog
 from components.hydrosphere.release._plan import Plan
 from components.hydrosphere.release._training import Stage, Training
@@ -131,7 +131,7 @@ class ReleaseJob:
     async def launch(self) -> Launched:
         """Make one attempt to upload; adopt the version that an earlier one, or an earlier start, has made."""
         if self._uploader is None or self._finder is None:
-            return self._launched(await self._existing(), adopted=True)
+            return self._launched(await self._watched(), adopted=True)
         found = await self._finder.look()
         if found is not None:
             return self._launched(found, adopted=True)
@@ -139,6 +139,15 @@ class ReleaseJob:
         made = await self._upload(self._uploader, self._finder)
         self._remarks = [*self._remarks, *await self._finder.twins(made)]
         return self._launched(made, adopted=False)
+
+    async def _watched(self) -> Version:
+        """Return the version that is to be watched. Raises `NotFound`, with those that there are."""
+        try:
+            return await self._existing()
+        except NotFound as error:
+            known = await self._versions.of_model(self._model)
+            there = f"there are {few([v.name for v in known])}" if known else "nor any other of that model"
+            raise NotFound(f"there is no {self.name} at {self._api.url}; {there}") from error
 
     async def _existing(self) -> Version:
         if self._number is not None:
@@ -163,7 +172,8 @@ class ReleaseJob:
         self._log = BuildLog(self._api, version.id, self._built, self.news)
         if self._training is not None:
             self._training.of(version.id)
-        return Launched(self.name, COMPONENT, adopted)
+        links = {} if self._api.embedded else {"cluster": self._api.url}
+        return Launched(self.name, COMPONENT, adopted, links)
 
     def _note(self, version: Version) -> None:
         self._version, self._number = version, version.number
@@ -206,7 +216,9 @@ class ReleaseJob:
         return Status(Phase.FAILED, version.status, reason=reason)
 
     def _released(self, version: Version) -> Status:
-        facts = {"version": version.name} | ({"image": version.image} if version.image else {})
+        facts = {"version": version.name}
+        if version.image:
+            facts |= {"image": version.image, "runtime": version.runtime}
         training = self._training
         if training is not None and training.awaited:
             stage = "Uploading training data" if training.stage is Stage.UPLOADING else "Profiling"
@@ -219,7 +231,8 @@ class ReleaseJob:
 
     async def stop(self) -> StopAnswer:
         """Say what becomes of the version; delete it where that was asked for, and harms nobody."""
-        leaving = Leaving(self._versions, self.name, delete=self._delete)
+        embedded = self._api.embedded
+        leaving = Leaving(self._versions, self.name, delete=self._delete, embedded=embedded)
         if self._gone:
             self.outcome = f"{self.name} does not exist any more"
             return StopAnswer.ENDED

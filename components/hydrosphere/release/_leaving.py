@@ -21,7 +21,9 @@ _NAMED = 3
 class Leaving:
     """The end of one step. Everything answers with what became of the version, and with that in words."""
 
-    def __init__(self, versions: Versions, name: str, *, delete: bool) -> None:
+    def __init__(self, versions: Versions, name: str, *, delete: bool, embedded: bool = False) -> None:
+        """`embedded`: whether the cluster ends with us, and all that it has with it."""
+        self._embedded = embedded
         self._versions = versions
         self._name = name
         self._delete = delete
@@ -63,6 +65,8 @@ class Leaving:
         goes_on = f"{version.name} is {version.status or 'registered'}, and stays"
         if version.status == ASSEMBLING:
             goes_on = f"the server goes on building {version.name} (a build can't be cancelled there)"
+        if self._embedded:
+            goes_on = f"{version.name} ends with the embedded Hydrosphere"
         if not self._delete:
             return StopAnswer.GOES_ON, goes_on
         try:
@@ -84,9 +88,9 @@ class Leaving:
             await self._versions.require_model(version.model_id)
             raise Unread(f"{version.name} can't be seen at the moment")
         if others := [each.name for each in known if each.id != version.id]:
-            return f"only whole models can be, and this one has {_few(others)} as well"
+            return f"only whole models can be, and this one has {few(others)} as well"
         if used := known[0].applications:
-            return f"it is used by {_few(used)}"
+            return f"it is used by {few(used)}"
         try:
             await self._versions.delete_model(version.model_id)
         except (NotFound, Transient):
@@ -96,7 +100,7 @@ class Leaving:
         return ""
 
 
-def _few(names: Sequence[str]) -> str:
+def few(names: Sequence[str]) -> str:
     """Name a few, and count the others."""
     more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
     return ", ".join(clipped(one_line(name), 100) for name in names[:_NAMED]) + more

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,11 +14,15 @@ from components.hydrosphere.release._image import Image
 from components.hydrosphere.release._inputs import ReleaseInputs
 from components.hydrosphere.release._release import Release
 from components.hydrosphere.release.contract import reading as contracts
+from components.hydrosphere.release.contract.reading import Signature
 from components.hydrosphere.release.payload import members as payloads
 from components.hydrosphere.release.payload.members import Member
+from components.hydrosphere.upload import opened
 from runner.errors import InputError
 from runner.identity import OUR_TAGS, OWNER_TAG, RUN_TAG, Identity
 
+_LONGEST_HEADER = 2**20
+"""Bytes of a CSV file's first line that are looked at."""
 UPLOAD, EXTERNAL = "POST /api/v2/model/upload", "POST /api/v2/externalmodel"
 
 
@@ -153,5 +158,20 @@ def _remarks(inputs: ReleaseInputs, release: Release) -> Iterator[str]:
         yield f"--runtime {image.name} has no tag; taken as {image.name}:latest"
     if image is not None and not inputs.payload:
         yield "--payload lists nothing, so the version holds no files" + (
-            """; to upload all of --path, write --payload '["./*"]'""" if inputs.path else ""
+            """; for what is in --path, write --payload '["./*"]'""" if inputs.path else ""
         )
+    for entry in inputs.payload:
+        if isinstance(entry, str) and os.path.isabs(entry):  # noqa: PTH117
+            yield f"--payload names {entry[:200]!r}, which need not lie in --path; it goes along without its first slash"
+    if (training := inputs.training_data.strip()) and not training.startswith("s3://"):
+        yield from _lacking(_training_data(inputs), release.signature)
+
+
+def _lacking(path: str, signature: Signature) -> Iterator[str]:
+    """Say which columns a file of training data seems to lack: those of the inputs that a cell can hold."""
+    with opened(path) as file:
+        header = file.readline(_LONGEST_HEADER).decode(errors="replace")
+    columns = {name.strip() for name in next(csv.reader([header]), [])}
+    missing = [f.name for f in signature.inputs if f.dtype and not f.dims and f.name not in columns]
+    if missing:
+        yield f"--training_data has no column {', '.join(missing[:5])}, an input of the contract; its profile may fail"

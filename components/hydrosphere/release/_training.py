@@ -19,6 +19,7 @@ from runner.errors import NotFound, ServiceError, Transient
 from runner.events import Level, Notice
 from runner.job import Ended, FeedEvent
 from runner.retry import retrying
+from runner.sinks.text import clipped, one_line
 
 UPLOAD_PATIENCE = 120.0
 """Seconds for which the upload is tried again while the cluster fails."""
@@ -49,6 +50,8 @@ class Training:
         self._source = source
         self._news = news
         self._base = ""
+        self._why = ""
+        """What the cluster last said about a failure, if it did."""
         self.required = required
         self.stage = Stage.UPLOADING
         self.reason = ""
@@ -83,7 +86,8 @@ class Training:
                 self._turn(Stage.PROFILED)
                 yield Notice("training data: profiled")
             elif kind:
-                self._fail(f"training data: its profile failed (the cluster says {kind})")
+                why = f": {self._why}" if self._why else ""
+                self._fail(f"training data: its profile failed (the cluster says {kind}{why})")
             else:
                 yield Notice(
                     "training data: its profile is not ready, and not waited for (--require_training_profile does)"
@@ -155,7 +159,10 @@ class Training:
             told = await self._api.call("GET", f"{self._base}/status")
         except NotFound:
             return "NotRegistered"
-        return str(told.get("kind", "")) if isinstance(told, dict) else ""
+        if not isinstance(told, dict):
+            return ""
+        self._why = clipped(one_line(str(told.get("error") or "")), 300)
+        return str(told.get("kind", ""))
 
     def _turn(self, stage: Stage) -> None:
         self.stage = stage

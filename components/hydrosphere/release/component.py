@@ -39,6 +39,45 @@ DEVIATIONS = (
     ),
 )
 
+NOTES = """\
+## The contract
+
+JSON or YAML, written as lists or as mappings. These two are the same:
+
+```yaml
+signatureName: predict                                      # or name; predict where there is none
+inputs:
+- {name: image, shape: [-1, 28, 28], type: float32, profile: image}
+- {name: age, type: int64, profile: numerical}              # without a shape: scalar
+outputs:
+- {name: digit, shape: scalar, type: int64, profile: categorical}
+```
+
+```yaml
+inputs:
+  image: {shape: [-1, 28, 28], type: float32, profile: image}
+  age: {type: int64, profile: numerical}
+outputs:
+  digit: {type: int64, profile: categorical}
+```
+
+* `shape`: `scalar`, or a list of sizes; -1 stands for any.
+* `type`: bool, string, int8 to int64, uint8 to uint64, float16 (half), float32 (single), float64 (double, float), complex64,
+  complex128, qint8 to qint32, quint8, quint16; or the platform's own names (`DT_FLOAT`).
+* `profile`: how monitoring is to look at it: categorical, nominal, ordinal, numerical, continuous, interval, ratio, image,
+  video, audio, text; none, which is no look at all, where it is left out.
+* A field of several has `subfields`, again as a list or mapping, in place of `type`.
+
+In a pipeline the contract arrives as a file: hand over an artifact, such as another step's output, or
+`dsl.importer(artifact_uri="s3://…/contract.yaml", artifact_class=dsl.Artifact).output`. `path`, and local training data,
+have to lie where the step can see them, such as on a volume;
+[samples/hydrosphere_release](../../../samples/hydrosphere_release/README.md) shows both.
+
+## Limits
+
+The upload may have 200,000,000 bytes, packed: that is what Hydrosphere takes. A release outlives its step: a build can't be
+cancelled."""
+
 PREPARATION = """\
 mkdir -p model/src
 cat > model/src/func_main.py <<'END'
@@ -106,6 +145,7 @@ component = Component(
     where=Where,
     provider="hydrosphere",
     deviations=DEVIATIONS,
+    notes=NOTES,
     preparation=PREPARATION,
     example=EXAMPLE,
 )

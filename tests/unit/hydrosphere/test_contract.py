@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from components.hydrosphere.release.component import NOTES
 from components.hydrosphere.release.contract import expansion
 from components.hydrosphere.release.contract import fields as contract_fields
 from components.hydrosphere.release.contract import reading as contracts
@@ -357,3 +359,21 @@ def test_files_that_are_no_contract(tmp_path: Path) -> None:
 def test_a_pipe_is_refused_instead_of_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     assert "is no regular file" in wrong_file(tmp_path / "pipe")
+
+
+def test_the_readme_s_two_ways_of_writing_are_the_same() -> None:
+    blocks = re.findall(r"```yaml\n(.*?)```", NOTES, re.DOTALL)
+    listed, mapped = (parse(block) for block in blocks)
+    assert listed == mapped
+    assert [field.name for field in listed.inputs] == ["image", "age"]
+
+
+def test_the_readme_s_types_and_profiles_are_those_that_are_accepted() -> None:
+    types = NOTES.partition("* `type`:")[2].partition("* `profile`")[0]
+    ranges = {"int16", "int32", "uint16", "uint32", "qint16"}
+    named = set(re.findall(r"[a-z]+[0-9]*", types.partition("; or")[0])) | ranges
+    assert named - {"to"} <= {*contract_fields.ALIASES}
+    profiles = NOTES.partition("look at it:")[2].partition(";")[0]
+    assert {word.upper() for word in re.findall(r"[a-z]+", profiles)} == {*contract_fields.PROFILES} - {
+        "NONE"
+    }

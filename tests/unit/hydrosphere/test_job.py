@@ -45,7 +45,7 @@ async def test_it_is_released_when_the_cluster_says_so(looptime: float) -> None:
     made = job(cluster, Upload(cluster))
     status = await follow(made)
     assert (status.phase, status.state) == (Phase.SUCCEEDED, "Released")
-    assert status.facts == {"version": "m:1", "image": "m:1"}
+    assert status.facts == {"version": "m:1", "image": "m:1", "runtime": "r/i:1"}
     assert looptime >= 102
     assert await made.outputs() == ReleaseOutputs(version=1)
     assert made.name == "m:1"
@@ -367,6 +367,11 @@ async def test_what_an_earlier_start_made_is_deleted_as_well() -> None:
     assert said.startswith("m:1 was deleted")
 
 
+async def test_on_an_embedded_cluster_nothing_goes_on() -> None:
+    cluster = Cluster(builds=1e6, embedded=True)
+    assert await left(job(cluster, Upload(cluster)), 50) == "m:1 ends with the embedded Hydrosphere"
+
+
 # ── watching one that exists ────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -382,5 +387,12 @@ async def test_a_version_or_the_latest_is_followed() -> None:
 
 
 async def test_one_that_does_not_exist_is_said_so() -> None:
-    with pytest.raises(NotFound, match="there is no version of the model m at http://cluster"):
+    with pytest.raises(NotFound, match="there is no m at http://cluster; nor any other of that model"):
         await follow(ReleaseJob(Cluster(), "m"))  # type: ignore[arg-type]
+
+
+async def test_and_those_that_do_are_named() -> None:
+    cluster = Cluster()
+    cluster.make()
+    with pytest.raises(NotFound, match="there is no m:9 at http://cluster; there are m:1"):
+        await follow(ReleaseJob(cluster, "m", 9))  # type: ignore[arg-type]

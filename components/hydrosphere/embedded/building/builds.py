@@ -169,7 +169,8 @@ async def _entry(version: Version, payload: Payload) -> str:
     """Look at what a Python runtime would start with; a line for the log, if there is anything to say. Raises `_Failed`."""
     entry = payload.folder / ENTRY
     if not entry.is_file():
-        return ""
+        python = "python" in str((version.draft.runtime or {}).get("name", ""))
+        return f"WARNING: there is no {ENTRY}, which a Python runtime starts with" if python else ""
     source = await payload.claim.filled(_read, payload.folder, entry)
     if len(source) > LARGEST_ENTRY:
         return f"WARNING: {ENTRY} is larger than {LARGEST_ENTRY} bytes and not looked at"

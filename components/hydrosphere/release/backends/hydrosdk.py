@@ -38,7 +38,7 @@ END_SECONDS = 5.0
 """How long a killed child is waited for; one that hangs in a dead file system can't even be killed."""
 INSTALL = (
     "install it from a checkout with: uv pip install '.[hydrosphere]', or with pip in two steps: "
-    "pip install '.[hydrosphere-pip]', then "
+    "pip install --constraint constraints.txt '.[hydrosphere-pip]', then "
     "pip install --no-deps hydrosdk==3.0.3 hydro-serving-grpc==3.0.3 docker-image-py==0.1.13"
 )
 _NATIVE = "use --backend native"
