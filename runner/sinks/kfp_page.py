@@ -22,7 +22,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import count
 
-from runner.events import Event, Finished, Launched, LogLine, Metric, Phase, Status, Trial
+from runner.events import Event, Finished, Launched, Level, LogLine, Metric, Notice, Phase, Status, Trial
 from runner.sinks import words
 from runner.sinks.narrate import TAIL
 from runner.sinks.plot import page as plot
@@ -77,6 +77,15 @@ class Page:
         self._news = 0
         self._plot = _Plot()
         self._tail: deque[str] = deque(maxlen=TAIL)
+        self._said = ""
+        """The last warning."""
+        self._left = False
+        """Whether nothing more will come though the job was not seen to end."""
+
+    def leave(self) -> bool:
+        """Nothing more will come; return whether that changes anything."""
+        self._left = self._launched is not None and self._finished is None and self._said != ""
+        return self._left
 
     def take(self, event: Event, now: float) -> None:
         """Learn from an event that came at `now`."""
@@ -95,6 +104,8 @@ class Page:
             case Finished():
                 self._finished = event
                 self._learn(event.status)
+            case Notice() if event.level is not Level.INFO:
+                self._said = event.text
             case _:
                 pass
 
@@ -108,6 +119,7 @@ class Page:
         other._finished, other._news, other._plot = self._finished, self._news, self._plot
         other._metrics, other._names = dict(self._metrics), dict(self._names)
         other._search, other._tail = self._search.copy(), self._tail.copy()
+        other._said, other._left = self._said, self._left
         return other
 
     def _learn(self, status: Status) -> None:
@@ -178,6 +190,8 @@ class Page:
         told = f"**{status.phase}**"
         if self._finished:
             told = f"**{words.outcome(status, self._finished.seconds)}**"
+        elif self._left:
+            told = f"**Left while {status.phase}**"
         elif self._launched:
             told += f" for {words.duration(now - self._since)}"
         return f"# {_field(job)}\n\n{told}: {_field(words.state(status))}"
@@ -204,6 +218,8 @@ class Page:
     def _why(self) -> str:
         status = self._status or Status(Phase.PENDING)
         told = [("Reason", status.reason), ("What to do", status.hint)]
+        if self._left:
+            told.append(("What became of it", self._said))
         return "\n\n".join(f"**{label}:** {_field(text)}" for label, text in told if text)
 
     def _last_lines(self) -> str:

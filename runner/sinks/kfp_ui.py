@@ -61,8 +61,8 @@ class KfpUi:
             await self._save(now)
 
     async def close(self) -> None:
-        """Write what was put off. Raises `OSError`."""
-        if self._stale:
+        """Write what was put off; of a job that was left, what became of it. Raises `OSError`."""
+        if self._page.leave() or self._stale:
             await self._save(self._clock())
 
     async def _save(self, now: float) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from runner.events import Event, Finished, Launched, LogLine, Metric, Phase, Status, Trial
+from runner.events import Event, Finished, Launched, Level, LogLine, Metric, Notice, Phase, Status, Trial
 from runner.sinks import kfp_page
 from runner.sinks.kfp_page import Page
 from runner.sinks.kfp_ui import KfpUi
@@ -207,3 +207,23 @@ def test_a_volume_that_hangs_holds_up_nothing(tmp_path: Path) -> None:
     asyncio.run(main())
     assert time.monotonic() - began < 5
     os.close(os.open(tmp_path / "metadata", os.O_RDONLY | os.O_NONBLOCK))  # Let the thread go.
+
+
+async def test_a_job_that_was_left_is_not_shown_as_running_for_ever(sink: KfpUi, metadata: Path) -> None:
+    for event in (Launched("job", "c"), Status(Phase.RUNNING), Notice("throttled", Level.INFO)):
+        await sink.write(event)
+    await sink.write(Notice("the service was told to stop job, and <agreed>", Level.WARNING))
+    assert "**Running** for" in metadata.read_text()
+    await sink.close()
+    (summary,) = json.loads(metadata.read_text())["outputs"]
+    assert "**Left while Running**" in summary["source"]
+    assert "**What became of it:** the service was told to stop job, and &lt;agreed&gt;" in summary["source"]
+
+
+async def test_one_that_ended_is_shown_as_it_ended_whatever_was_said(sink: KfpUi, metadata: Path) -> None:
+    for event in (Launched("job", "c"), Notice("odd", Level.WARNING), Finished(Status(Phase.SUCCEEDED), 1)):
+        await sink.write(event)
+    await sink.close()
+    text = metadata.read_text()
+    assert "Left" not in text
+    assert "odd" not in text
