@@ -83,7 +83,7 @@ def plan(inputs: ReleaseInputs, identity: Identity, stopped: Callable[[], bool] 
     release = Release(
         inputs.model_name, signature, image, inputs.install_command or None, dict(inputs.metadata)
     )
-    remarks = tuple(_remarks(inputs, release))
+    remarks = tuple(_remarks(inputs, release, training))
     return _owned(Plan(release, members, training, remarks=remarks), identity, stopped)
 
 
@@ -152,7 +152,7 @@ def _metadata(given: Mapping[str, Any]) -> Iterator[str]:
             yield f"--metadata: {key[:60]!r} begins with {OUR_TAGS!r}, which is kept for the runner; choose another name"
 
 
-def _remarks(inputs: ReleaseInputs, release: Release) -> Iterator[str]:
+def _remarks(inputs: ReleaseInputs, release: Release, training: str) -> Iterator[str]:
     image = release.runtime
     if image is not None and not image.tagged:
         yield f"--runtime {image.name} has no tag; taken as {image.name}:latest"
@@ -163,8 +163,8 @@ def _remarks(inputs: ReleaseInputs, release: Release) -> Iterator[str]:
     for entry in inputs.payload:
         if isinstance(entry, str) and os.path.isabs(entry):  # noqa: PTH117
             yield f"--payload names {entry[:200]!r}, which need not lie in --path; it goes along without its first slash"
-    if (training := inputs.training_data.strip()) and not training.startswith("s3://"):
-        yield from _lacking(_training_data(inputs), release.signature)
+    if training and not training.startswith("s3://"):
+        yield from _lacking(training, release.signature)
 
 
 def _lacking(path: str, signature: Signature) -> Iterator[str]:

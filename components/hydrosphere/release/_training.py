@@ -92,6 +92,11 @@ class Training:
                 yield Notice(
                     "training data: its profile is not ready, and not waited for (--require_training_profile does)"
                 )
+        finally:
+            if (
+                self.stage is Stage.UPLOADING
+            ):  # Whatever ended it: the step must not wait for what does not go on.
+                self._fail("training data: the upload came to no end")
         if self.stage is Stage.FAILED:
             yield Notice(self.reason, Level.ERROR if self.required else Level.WARNING)
 
