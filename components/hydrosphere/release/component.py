@@ -26,7 +26,10 @@ DEVIATIONS = (
     "External models work: `path`, `payload` and `runtime` left blank.",
     "A runtime without a tag is taken as `latest`, with a remark; it was refused by the server.",
     "A blank `install_command` is none; it became an instruction that broke the build.",
-    "Patterns such as `./*` work in `payload`; what leads out of `path`, by `..` or by a link, is an error.",
+    (
+        "Patterns such as `./*` work in `payload`; what leads out of `path`, by `..` or by a link, is an error. An absolute "
+        "path goes along as it did, with a remark."
+    ),
     "Links in the payload are followed; they were sent as links.",
     (
         "Contracts may be written as lists or as mappings, and fields may have subfields. An unknown profile is an error; "
