@@ -6,10 +6,12 @@ import asyncio
 import copy
 import io
 import json
+import os
 import tarfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -177,3 +179,8 @@ async def hydrosphere(era: int = 3, build_seconds: float = 0.0, **options: Any) 
         aiohttp.ClientSession(cloud.url) as http,
     ):
         yield Hydrosphere(cloud, http, era)
+
+
+def below(folder: Path, name: str) -> list[Path]:
+    """Where files of a name lie in a folder. What is deleted meanwhile does not break the walk, as it does `rglob`'s."""
+    return [Path(root, name) for root, _, files in os.walk(folder) if name in files]

@@ -22,6 +22,7 @@ from runner.emulation import journal as journal_module
 from tests.emulator.helpers import eventually
 from tests.emulator.hydrosphere.helpers import (
     DEADLINE,
+    below,
     external,
     form,
     hydrosphere,
@@ -68,7 +69,7 @@ async def test_a_cut_off_upload_makes_no_version(
         assert [version["id"] for version in await hs.versions()] == [1]
 
         async def cleared() -> bool:
-            return not list(tmp_path.rglob("payload.tar.gz"))
+            return not below(tmp_path, "payload.tar.gz")
 
         await eventually(cleared)
 
@@ -114,7 +115,7 @@ async def test_an_upload_has_a_bound_whatever_its_head_says(
         await hs.upload()
 
         async def cleared() -> bool:
-            return not list(tmp_path.rglob("payload.tar.gz"))
+            return not below(tmp_path, "payload.tar.gz")
 
         await eventually(cleared)
 

@@ -12,7 +12,7 @@ from components.hydrosphere.embedded.building import builds as builds_module
 from components.hydrosphere.embedded.building import tools
 from components.hydrosphere.embedded.building.commands import dockerfile_problem
 from tests.emulator.helpers import eventually
-from tests.emulator.hydrosphere.helpers import CODE, FILES, hydrosphere, packed, signature
+from tests.emulator.hydrosphere.helpers import CODE, FILES, below, hydrosphere, packed, signature
 
 RUNTIME = "hydrosphere/serving-runtime-python-3.7:3.0.3"
 INSTALL = "pip install -r requirements.txt"
@@ -324,7 +324,7 @@ async def test_builds_end_with_the_server(monkeypatch: pytest.MonkeyPatch, tmp_p
     async with hydrosphere(build_seconds=600) as hs:
         for _ in range(3):
             await hs.upload()
-        assert len(list(tmp_path.rglob("func_main.py"))) == 3
+        assert len(below(tmp_path, "func_main.py")) == 3
     assert list(tmp_path.iterdir()) == []
 
 
@@ -343,6 +343,6 @@ async def gone(folder: Path, left: int) -> None:
     """Wait until no more than so many payloads are left."""
 
     async def look() -> bool:
-        return len(list(folder.rglob("func_main.py"))) == left
+        return len(below(folder, "func_main.py")) == left
 
     await eventually(look)

@@ -24,7 +24,7 @@ from components.hydrosphere.embedded.training.profiles import Profiles
 from components.hydrosphere.embedded.training.tables import TableError, profile
 from runner.emulation.tasks import Tasks
 from tests.emulator.helpers import eventually
-from tests.emulator.hydrosphere.helpers import external, form, hydrosphere, member, metadata, packed
+from tests.emulator.hydrosphere.helpers import below, external, form, hydrosphere, member, metadata, packed
 
 INSTALL = "pip install -r r.txt"
 
@@ -339,6 +339,6 @@ async def test_a_deleted_models_build_that_never_began_leaves_nothing(
             assert answer.status == 200
 
         async def cleared() -> bool:
-            return not list(tmp_path.rglob("func_main.py"))
+            return not below(tmp_path, "func_main.py")
 
         await eventually(cleared)

@@ -15,7 +15,7 @@ import pytest
 from components.hydrosphere.embedded.training import monitoring, profiles, tables
 from components.hydrosphere.embedded.training.tables import TableError, profile
 from tests.emulator.helpers import eventually
-from tests.emulator.hydrosphere.helpers import Hydrosphere, external, hydrosphere, scalar, signature
+from tests.emulator.hydrosphere.helpers import Hydrosphere, below, external, hydrosphere, scalar, signature
 
 CSV = b"x,w,extra\n1,a,0.5\n2,b,\n3,a,nan\n"
 ERAS = pytest.mark.parametrize("era", [2, 3])
@@ -159,12 +159,12 @@ async def test_data_go_with_the_model(monkeypatch: pytest.MonkeyPatch, tmp_path:
     monkeypatch.setattr(profiles, "DELAY_SECONDS", 600)
     async with registered() as hs:
         await hs.post("/monitoring/profiles/batch/1", data=CSV)
-        assert len(list(tmp_path.rglob("data.csv"))) == 1
+        (data,) = below(tmp_path, "data.csv")
         await hs.delete("/api/v2/model/1")
         await hs.get("/monitoring/profiles/batch/1/status", 404)
 
         async def look() -> bool:
-            return not list(tmp_path.rglob("data.csv"))
+            return not data.exists()  # Not by a walk: what is deleted meanwhile would break it.
 
         await eventually(look)
     assert list(tmp_path.iterdir()) == []

@@ -364,7 +364,7 @@ async def test_a_profile_that_fails_fails_the_step_that_requires_it(three: Clust
     code, said = await ended(three, name="second", require_training_profile="True", **data)
     assert code == 1
     last = said.splitlines()[-1]
-    assert "m:2 is released, but training data: its profile failed (the cluster says Failure)" in last
+    assert "m:2 is released, but training data: its profile failed (the cluster says Failure: " in last
 
 
 @pytest.mark.parametrize("kind", ["drop_after", "error_after", "bad_gateway_after", "unavailable"])
