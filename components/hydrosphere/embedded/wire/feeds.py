@@ -31,8 +31,8 @@ class Feed:
         response = web.StreamResponse(
             headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
         )
-        # Whoever has the head of the answer misses nothing that happens from then on.
-        with self.opened() as source:
+        # Whoever has the head of the answer misses nothing that happens from then on; who has gone is told nothing.
+        with suppress(ConnectionError), self.opened() as source:
             await response.prepare(request)
             if kind == "silent":
                 await asyncio.Event().wait()
@@ -42,7 +42,7 @@ class Feed:
             with suppress(TimeoutError):
                 async with asyncio.timeout(life or None):
                     await self._pump(response, source, once=kind == "cut" and not life)
-        await response.write_eof()
+            await response.write_eof()
         return response
 
     async def _pump(self, response: web.StreamResponse, source: Source, *, once: bool) -> None:
